@@ -1,0 +1,148 @@
+// Package control is how short commands reach the process that holds a store:
+// a 0600 unix socket in the store, with a version, and the same operations in
+// process where no other process holds it.
+package control
+
+import (
+	"context"
+	"io"
+	"time"
+)
+
+// Service is what a process that holds a store does for commands. A running
+// node implements it directly, Client through the socket, so that a command is
+// written once. Safe for concurrent use. Errors keep their exit code and text
+// over the socket (see Code).
+type Service interface {
+	// Status describes the store, its cores and, where one runs, the node.
+	Status(ctx context.Context) (*Status, error)
+	// Key is the main core key of the own multicore; Code NotFound without one.
+	Key(ctx context.Context) (string, error)
+	// Init makes the own multicore if there is none and gives its main key.
+	Init(ctx context.Context) (key string, made bool, err error)
+	// Append cuts in into messages, appends them and returns after a flush.
+	Append(ctx context.Context, r AppendRequest, in io.Reader) (*AppendResult, error)
+	// Read calls emit for each block in order, and for each core before its
+	// first block (Block nil). It waits for more where r.Follow is set.
+	Read(ctx context.Context, r ReadRequest, emit func(Item) error) error
+	// Follow keeps a whole copy of a multicore; with Wait it returns once the
+	// copy is complete.
+	Follow(ctx context.Context, r FollowRequest) error
+	// Unfollow stops that; what is held stays. Code NotFound where key is not followed.
+	Unfollow(ctx context.Context, keyOrName string) error
+	// List gives the followed multicores.
+	List(ctx context.Context) ([]Followed, error)
+	// Mounts and Unmount concern the mountpoints of this process.
+	Unmount(ctx context.Context, path string) error
+	// Yield asks a process that runs only a short command to give the store
+	// up: it answers, closes the store and goes on as a client of whoever
+	// opens it next. Code InUse where the holder is a mount or serve.
+	Yield(ctx context.Context) error
+}
+
+// AppendRequest says how a stream of bytes becomes messages.
+type AppendRequest struct {
+	Core       string `json:"core,omitempty"`    // "main", "core-2", "core-3"; "" routes by length
+	Framing    string `json:"framing,omitempty"` // line, or a block size such as 64KiB
+	MaxMessage int    `json:"max_message,omitempty"`
+}
+
+// AppendResult counts what was appended, durably.
+type AppendResult struct {
+	Messages uint64 `json:"messages"`
+	Bytes    uint64 `json:"bytes"`
+	// Reachable says whether a node serves this store now.
+	Reachable bool `json:"reachable"`
+}
+
+// ReadRequest names blocks. Path is "" (own multicore), "core-3", "KEY",
+// "KEY/core-3" or a followed name in place of KEY; a multicore without a core
+// is all its cores but main.
+type ReadRequest struct {
+	Path    string   `json:"path"`
+	Indexes []uint64 `json:"indexes,omitempty"` // exactly these; else from a start on
+	From    uint64   `json:"from"`              // first block
+	Last    *uint64  `json:"last,omitempty"`    // in place of From: the last n blocks
+	Follow  bool     `json:"follow,omitempty"`
+	// Timeout bounds the wait for what is not here; 0 is 30 s.
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// Item is a block, or with Block nil the start of a core, or a Note for the
+// user about how fresh what follows is.
+type Item struct {
+	Core  string `json:"core,omitempty"` // "core-3"
+	Key   string `json:"key,omitempty"`  // of the core
+	Index uint64 `json:"index"`
+	Note  string `json:"note,omitempty"`
+	Block []byte `json:"-"`
+}
+
+// FollowRequest names a multicore to keep whole.
+type FollowRequest struct {
+	Key  string `json:"key"`
+	Name string `json:"name,omitempty"`
+	Wait bool   `json:"wait,omitempty"`
+}
+
+// Status is the object of `multicore status --json`, version 1. Fields are
+// only added.
+type Status struct {
+	V        int        `json:"v"`
+	MainKey  *string    `json:"main_key"`
+	Mounts   []Mount    `json:"mounts"`
+	Node     *Node      `json:"node"`
+	Cores    []Core     `json:"cores"`
+	Followed []Followed `json:"followed"`
+	Peers    []Peer     `json:"peers"`
+}
+
+type Mount struct {
+	Path     string `json:"path"`
+	Key      string `json:"key"`
+	ReadOnly bool   `json:"read_only"`
+}
+
+type Node struct {
+	PeerID       string   `json:"peer_id"`
+	Addrs        []string `json:"addrs"`
+	HypercoreTCP *string  `json:"hypercore_tcp"`
+	DHT          DHT      `json:"dht"`
+}
+
+type DHT struct {
+	Mode         string     `json:"mode"`
+	RoutingTable int        `json:"routing_table"`
+	LastProvide  *time.Time `json:"last_provide"`
+}
+
+// Core is also what a core's info.json holds.
+type Core struct {
+	Path             string `json:"path"` // "main", "core-2", "KEY/core-3"
+	Key              string `json:"key"`
+	DiscoveryKey     string `json:"discovery_key"`
+	Length           uint64 `json:"length"`
+	ByteLength       uint64 `json:"byte_length"`
+	ContiguousLength uint64 `json:"contiguous_length"`
+	DurableLength    uint64 `json:"durable_length"`
+	Fork             uint64 `json:"fork"`
+	Writable         bool   `json:"writable"`
+	Peers            int    `json:"peers"`
+	FullReplicas     int    `json:"full_replicas"`
+}
+
+type Followed struct {
+	Key   string `json:"key"`
+	Name  string `json:"name,omitempty"`
+	Cores []Core `json:"cores"`
+}
+
+type Peer struct {
+	ID            string  `json:"id"`
+	Addr          string  `json:"addr"`
+	Transport     string  `json:"transport"`
+	Relayed       bool    `json:"relayed"`
+	RTTMillis     float64 `json:"rtt_ms"`
+	SentBytes     uint64  `json:"sent_bytes"`
+	ReceivedBytes uint64  `json:"received_bytes"`
+}
