@@ -1,0 +1,107 @@
+package node
+
+import (
+	"context"
+	"fmt"
+
+	"multicore/cmd/multicore/control"
+	"multicore/corestore/multicore"
+	"multicore/hypercore"
+)
+
+// Follow implements control.Service.
+func (n *Node) Follow(ctx context.Context, r control.FollowRequest) error {
+	key, err := hypercore.ParseKey(r.Key)
+	if err != nil {
+		return &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
+	}
+	if own := n.current(); own != nil && own.Key() == key {
+		return &control.Error{Code: control.Usage, Text: "that is the key of the own multicore, which is always kept whole"}
+	}
+	if err := multicore.Follow(n.store, multicore.Followed{Key: key, Name: r.Name}); err != nil {
+		return &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
+	}
+	if err := n.keepWhole(key); err != nil {
+		return coded(err)
+	}
+	if !r.Wait {
+		return nil
+	}
+	return coded(n.waitWhole(ctx, key))
+}
+
+// waitWhole returns once every block that peers know of is held here, and
+// recorded.
+func (n *Node) waitWhole(ctx context.Context, key hypercore.Key) error {
+	rm, release, err := n.acquire(key)
+	if err != nil {
+		return err
+	}
+	defer release()
+	cores, err := rm.Cores(ctx)
+	if err != nil {
+		return err
+	}
+	for _, c := range cores {
+		if err := c.Core.Update(ctx); err != nil {
+			return err
+		}
+		for {
+			changed := c.Core.Changed()
+			info := c.Core.Info()
+			if info.Learned && info.Contiguous == info.Length {
+				break
+			}
+			select {
+			case <-changed:
+			case <-ctx.Done():
+				return fmt.Errorf("%s: have %d of %d blocks: %w", c.Name, info.Contiguous, info.Length, ctx.Err())
+			}
+		}
+	}
+	return n.store.Flusher().Flush(ctx)
+}
+
+// Unfollow implements control.Service.
+func (n *Node) Unfollow(ctx context.Context, keyOrName string) error {
+	key, err := n.keyOf(keyOrName)
+	if err != nil {
+		return err
+	}
+	was, err := multicore.Unfollow(n.store, key)
+	if err != nil {
+		return coded(err)
+	}
+	if !was {
+		return &control.Error{Code: control.NotFound, Text: fmt.Sprintf("%s is not followed; multicore ls shows what is", keyOrName)}
+	}
+	n.mu.Lock()
+	release := n.followed[key]
+	delete(n.followed, key)
+	r := n.remotes[key]
+	n.mu.Unlock()
+	if r != nil {
+		r.SetDownload(false)
+	}
+	if release != nil {
+		release()
+	}
+	return nil
+}
+
+// List implements control.Service.
+func (n *Node) List(ctx context.Context) ([]control.Followed, error) {
+	list, err := multicore.List(n.store)
+	if err != nil {
+		return nil, coded(err)
+	}
+	out := make([]control.Followed, 0, len(list))
+	for _, f := range list {
+		cores, err := n.coresOf(f.Key)
+		if err != nil {
+			return nil, coded(err)
+		}
+		out = append(out, control.Followed{Key: f.Key.String(), Name: f.Name, Cores: cores})
+	}
+	return out, nil
+}

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+
+	"multicore/cmd/multicore/control"
+	"multicore/corestore/multicore"
+	"multicore/fs"
+	"multicore/hypercore"
+)
+
+// MountOptions says what to show where.
+type MountOptions struct {
+	Path          string
+	Key           string // "": the own multicore, made if missing
+	ReadOnly      bool
+	AllowNonEmpty bool
+	Framing       string // "" is line
+}
+
+// Mounted is a mountpoint of a node.
+type Mounted struct {
+	*fs.Mounted
+	n        *Node
+	key      hypercore.Key
+	readOnly bool
+
+	mu   sync.Mutex
+	open map[hypercore.Key]openRemote // looked up in it; released at the end
+}
+
+type openRemote struct {
+	view    multicore.View
+	release func()
+}
+
+// Key is the main key of the multicore that it shows.
+func (m *Mounted) Key() string { return m.key.String() }
+
+// Mount shows the own multicore, or that of o.Key, at o.Path. The mount is
+// usable on return; it never waits for a network.
+func (n *Node) Mount(ctx context.Context, o MountOptions) (*Mounted, error) {
+	framing := multicore.Framing{Mode: multicore.ByLine}
+	if o.Framing != "" {
+		var err error
+		if framing, err = multicore.ParseFraming(o.Framing); err != nil {
+			return nil, &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
+		}
+	}
+	m := &Mounted{n: n, readOnly: o.ReadOnly, open: map[hypercore.Key]openRemote{}}
+	opts := fs.Options{
+		ReadOnly: o.ReadOnly, Open: m.remote, Status: n.statusJSON, CoreInfo: n.coreJSON,
+		StoreDir: n.store.Dir(), AllowNonEmpty: o.AllowNonEmpty, Framing: framing,
+		MaxMessage: n.opts.MaxMessage, ReadTimeout: n.opts.ReadTimeout, Log: n.log,
+	}
+	if err := m.show(ctx, o.Key, &opts); err != nil {
+		m.releaseAll()
+		return nil, coded(err)
+	}
+	mounted, err := fs.Mount(o.Path, opts)
+	if err != nil {
+		m.releaseAll()
+		return nil, coded(err)
+	}
+	m.Mounted = mounted
+	n.mu.Lock()
+	n.mounts[m.Path()] = m
+	n.mu.Unlock()
+	n.work.Go(func() {
+		select {
+		case <-m.Done():
+		case <-n.ctx.Done(): // Close unmounts before this
+		}
+		n.mu.Lock()
+		delete(n.mounts, m.Path())
+		n.mu.Unlock()
+		m.releaseAll()
+	})
+	return m, nil
+}
+
+// show decides what stands at the root.
+func (m *Mounted) show(ctx context.Context, key string, opts *fs.Options) error {
+	if key == "" {
+		own, err := m.n.ownMulticore(ctx, true)
+		if err != nil {
+			return err
+		}
+		opts.Own, m.key = own, own.Key()
+		return nil
+	}
+	k, err := hypercore.ParseKey(key)
+	if err != nil {
+		return &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
+	}
+	m.key, m.readOnly = k, true
+	if own := m.n.current(); own != nil && own.Key() == k {
+		opts.Own, opts.ReadOnly = own, true
+		return nil
+	}
+	opts.Root, err = m.remote(k)
+	return err
+}
+
+// remote opens a multicore that somebody looked up in the mount.
+func (m *Mounted) remote(key hypercore.Key) (multicore.View, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.open == nil {
+		return nil, errors.New("mount has ended")
+	}
+	if o, ok := m.open[key]; ok {
+		return o.view, nil
+	}
+	r, release, err := m.n.acquire(key)
+	if err != nil {
+		return nil, err
+	}
+	m.open[key] = openRemote{r, release}
+	return r, nil
+}
+
+func (m *Mounted) releaseAll() {
+	m.mu.Lock()
+	open := m.open
+	m.open = nil
+	m.mu.Unlock()
+	for _, o := range open {
+		o.release()
+	}
+}
+
+// Unmount implements control.Service.
+func (n *Node) Unmount(ctx context.Context, path string) error {
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	m := n.mounts[abs]
+	n.mu.Unlock()
+	if m == nil {
+		return &control.Error{Code: control.NotFound, Text: fmt.Sprintf("%s is not a mountpoint of this store", path)}
+	}
+	return coded(m.Unmount())
+}

@@ -1,0 +1,208 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"multicore/cmd/multicore/control"
+	"multicore/corestore"
+	"multicore/corestore/multicore"
+	"multicore/hypercore"
+	"multicore/hypercore/replicate"
+	"multicore/p2p"
+)
+
+// Node holds a store and implements control.Service. Safe for concurrent use.
+type Node struct {
+	opts    Options
+	log     *slog.Logger
+	store   *corestore.Store
+	swarm   *replicate.Swarm // nil without a network
+	net     *p2p.Node        // nil without a network
+	started time.Time
+
+	ctx    context.Context // ends when Close begins
+	cancel context.CancelFunc
+	work   sync.WaitGroup // goroutines that ctx ends
+
+	ownMu sync.Mutex // held while the own multicore is made
+	own   *multicore.Own
+
+	mu       sync.Mutex
+	remotes  map[hypercore.Key]*remote
+	followed map[hypercore.Key]func() // releases of the followed multicores
+	mounts   map[string]*Mounted      // by absolute path
+
+	yieldOnce sync.Once
+	yielded   chan struct{}
+	closeOnce sync.Once
+	closeErr  error
+}
+
+var _ control.Service = (*Node)(nil)
+
+// directory lets the swarm serve cores that no session has open.
+type directory struct{ *corestore.Store }
+
+func (d directory) Open(dk hypercore.DiscoveryKey) (*hypercore.Core, func(), error) {
+	c, err := d.OpenDiscovery(dk)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.Core, func() { c.Close() }, nil
+}
+
+// Open opens the store of o.Dir and starts what it asks for. Errors are
+// *control.Error where the user can do something about them. ctx bounds the
+// start alone.
+func Open(ctx context.Context, o Options) (*Node, error) {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.ReadTimeout <= 0 {
+		o.ReadTimeout = DefaultReadTimeout
+	}
+	st, err := corestore.Open(o.Dir, corestore.Options{Create: o.Create, PrimaryKey: o.PrimaryKey, Log: o.Log})
+	if err != nil {
+		return nil, storeError(o.Dir, err)
+	}
+	n := &Node{
+		opts: o, log: o.Log, store: st, started: time.Now(),
+		remotes: map[hypercore.Key]*remote{}, followed: map[hypercore.Key]func(){},
+		mounts: map[string]*Mounted{}, yielded: make(chan struct{}),
+	}
+	n.ctx, n.cancel = context.WithCancel(context.Background())
+	if err := n.start(ctx); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+func (n *Node) start(ctx context.Context) error {
+	if n.opts.NoPeers {
+		if err := n.store.Release(); err != nil {
+			return err
+		}
+	}
+	if n.opts.Network != nil {
+		n.swarm = replicate.New(replicate.Options{Directory: directory{n.store}, Log: n.log})
+	}
+	if _, err := n.ownMulticore(ctx, false); err != nil && !errors.Is(err, multicore.ErrNoMulticore) {
+		return err
+	}
+	if nw := n.opts.Network; nw != nil {
+		var err error
+		n.net, err = p2p.New(ctx, p2p.Options{
+			Identity: filepath.Join(n.store.Dir(), "identity"), Settings: n.store, Swarm: n.swarm,
+			Listen: nw.Listen, DHT: p2p.DHTMode(nw.DHT), DHTServer: nw.DHTServer,
+			Bootstrap: nw.Bootstrap, Peers: nw.Peers, MDNS: nw.MDNS, Announce: nw.Announce,
+			Version: n.opts.Version, Log: n.log,
+		})
+		if err != nil {
+			return fmt.Errorf("start network: %w", err)
+		}
+		if n.own != nil {
+			n.net.Join(n.own.Main().DiscoveryKey(), true)
+		}
+	}
+	list, err := multicore.List(n.store)
+	if err != nil {
+		return err
+	}
+	if n.swarm == nil {
+		return nil // nothing to fetch from, so nothing to keep open
+	}
+	for _, f := range list {
+		if err := n.keepWhole(f.Key); err != nil {
+			return fmt.Errorf("followed %s: %w", f.Key, err)
+		}
+	}
+	return nil
+}
+
+// attacher is n.swarm as the interface that may be nil.
+func (n *Node) attacher() multicore.Swarm {
+	if n.swarm == nil {
+		return nil
+	}
+	return n.swarm
+}
+
+// ownMulticore opens the own multicore at first use, with create makes it.
+func (n *Node) ownMulticore(ctx context.Context, create bool) (*multicore.Own, error) {
+	n.ownMu.Lock()
+	defer n.ownMu.Unlock()
+	if n.own != nil {
+		return n.own, nil
+	}
+	own, err := multicore.OpenOwn(ctx, n.store, n.attacher(), create)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	n.own = own
+	n.mu.Unlock()
+	if n.net != nil {
+		n.net.Join(own.Main().DiscoveryKey(), true)
+	}
+	return own, nil
+}
+
+// current is the own multicore, nil where there is none.
+func (n *Node) current() *multicore.Own {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.own
+}
+
+// Yield implements control.Service: it asks a short command for the store.
+func (n *Node) Yield(ctx context.Context) error {
+	if !n.opts.Short {
+		return &control.Error{Code: control.InUse, Text: fmt.Sprintf("%s is in use by a running multicore", n.opts.Dir)}
+	}
+	n.yieldOnce.Do(func() { close(n.yielded) })
+	return nil
+}
+
+// Yielded is closed when Yield was called; the owner then closes the node.
+func (n *Node) Yielded() <-chan struct{} { return n.yielded }
+
+// Close unmounts, leaves the network, flushes and lets the store go. Safe
+// twice.
+func (n *Node) Close() error {
+	n.closeOnce.Do(func() { n.closeErr = n.close() })
+	return n.closeErr
+}
+
+func (n *Node) close() error {
+	n.mu.Lock()
+	mounts := make([]*Mounted, 0, len(n.mounts))
+	for _, m := range n.mounts {
+		mounts = append(mounts, m)
+	}
+	n.mu.Unlock()
+	var errs []error
+	for _, m := range mounts {
+		errs = append(errs, m.Unmount())
+	}
+	n.cancel()
+	n.work.Wait()
+	if n.net != nil {
+		errs = append(errs, n.net.Close())
+	}
+	if n.swarm != nil {
+		errs = append(errs, n.swarm.Close())
+	}
+	n.closeRemotes()
+	if own := n.current(); own != nil {
+		errs = append(errs, own.Close())
+	}
+	errs = append(errs, n.store.Close())
+	return errors.Join(errs...)
+}

@@ -1,0 +1,109 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"multicore/cmd/multicore/control"
+	"multicore/corestore/multicore"
+	"multicore/hypercore"
+)
+
+// target is what a PATH of the command line names.
+type target struct {
+	view   multicore.View
+	remote bool
+	key    hypercore.Key // of the multicore
+	core   string        // "main", "core-3"; "" is all but main
+}
+
+// resolve parses PATH: "", "core-3", "KEY", "KEY/core-3", or the name of a
+// followed multicore in place of KEY. release ends the use of a remote one.
+func (n *Node) resolve(path string) (t target, release func(), err error) {
+	head, core, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	if core == "" && isCoreName(head) {
+		head, core = "", head
+	}
+	if core != "" && !isCoreName(core) {
+		return t, nil, &control.Error{Code: control.Usage,
+			Text: fmt.Sprintf("no core %q in a path; want main, core-2, core-3 …, as in KEY/core-3", core)}
+	}
+	t.core = core
+	if t.core == "core-1" {
+		t.core = "main"
+	}
+	own := n.current()
+	if head == "" {
+		if own == nil {
+			return t, nil, n.noOwn()
+		}
+		t.view, t.key = own, own.Key()
+		return t, func() {}, nil
+	}
+	key, err := n.keyOf(head)
+	if err != nil {
+		return t, nil, err
+	}
+	t.key = key
+	if own != nil && own.Key() == key {
+		t.view = own
+		return t, func() {}, nil
+	}
+	r, release, err := n.acquire(key)
+	if err != nil {
+		return t, nil, coded(err)
+	}
+	t.view, t.remote = r, true
+	return t, release, nil
+}
+
+func isCoreName(s string) bool {
+	digits, ok := strings.CutPrefix(s, "core-")
+	return s == "main" || ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}
+
+// keyOf reads a key, or the name of a followed multicore.
+func (n *Node) keyOf(s string) (hypercore.Key, error) {
+	key, err := hypercore.ParseKey(s)
+	if err == nil {
+		return key, nil
+	}
+	list, lerr := multicore.List(n.store)
+	if lerr != nil {
+		return key, lerr
+	}
+	for _, f := range list {
+		if f.Name != "" && f.Name == s {
+			return f.Key, nil
+		}
+	}
+	return key, &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
+}
+
+func (n *Node) noOwn() error {
+	return &control.Error{Code: control.NotFound, Err: multicore.ErrNoMulticore,
+		Text: fmt.Sprintf("the store in %s has no multicore of its own; make one with: multicore init", n.opts.Dir)}
+}
+
+// cores waits until the cores of t are known and picks those that it names.
+func (t target) cores(ctx context.Context) ([]multicore.Named, error) {
+	if t.core == "main" {
+		return []multicore.Named{{Name: "main", Core: t.view.Main()}}, nil
+	}
+	all, err := t.view.Cores(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var picked []multicore.Named
+	for _, c := range all {
+		if c.Name == t.core || t.core == "" && (c.Name != "main" || len(all) == 1) {
+			picked = append(picked, c)
+		}
+	}
+	if len(picked) == 0 {
+		return nil, &control.Error{Code: control.NotFound,
+			Text: fmt.Sprintf("%s has no %s, only main and %d others", t.key, t.core, len(all)-1)}
+	}
+	return picked, nil
+}

@@ -1,0 +1,301 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"multicore/cmd/multicore/control"
+	"multicore/corestore/multicore"
+	"multicore/hypercore"
+)
+
+const (
+	// freshFor bounds how long a read that could be answered from what is
+	// stored asks peers for the newest length first.
+	freshFor = 5 * time.Second
+	// window is how many blocks one reader has under way, so that a remote
+	// core is read at the speed of the link and not one round trip a block.
+	window = 64
+	// windowBytes bounds what those blocks take.
+	windowBytes = 64 << 20
+)
+
+// Read implements control.Service.
+func (n *Node) Read(ctx context.Context, r control.ReadRequest, emit func(control.Item) error) error {
+	t, release, err := n.resolve(r.Path)
+	if err != nil {
+		return err
+	}
+	defer release()
+	rd := &reader{n: n, t: t, req: r, emit: emit, timeout: r.Timeout}
+	if rd.timeout <= 0 {
+		rd.timeout = n.opts.ReadTimeout
+	}
+	cores, err := rd.open(ctx)
+	if err != nil {
+		return coded(err)
+	}
+	if r.Follow {
+		return coded(rd.follow(ctx, cores))
+	}
+	for _, c := range cores {
+		if err := rd.once(ctx, c); err != nil {
+			return coded(err)
+		}
+	}
+	return nil
+}
+
+// reader is one Read call.
+type reader struct {
+	n       *Node
+	t       target
+	req     control.ReadRequest
+	timeout time.Duration
+
+	mu      sync.Mutex // over emit, and what was emitted last
+	emit    func(control.Item) error
+	current string // core of the last item
+}
+
+// open learns the cores, and for a remote multicore their newest lengths.
+func (rd *reader) open(ctx context.Context) ([]multicore.Named, error) {
+	if !rd.t.remote {
+		return rd.t.cores(ctx)
+	}
+	began := time.Now()
+	main := rd.t.view.Main()
+	// What was never learned is waited for; what is known is refreshed.
+	wait, cancel := context.WithTimeout(ctx, rd.timeout)
+	defer cancel()
+	if _, learned := rd.t.view.Known(); !learned || !main.Info().Learned {
+		err := main.Update(wait)
+		var cores []multicore.Named
+		if err == nil {
+			cores, err = rd.t.cores(wait)
+		}
+		if err == nil {
+			err = rd.learn(wait, cores)
+		}
+		if err != nil && ctx.Err() == nil && errors.Is(err, hypercore.ErrNoPeers) {
+			return nil, rd.n.noPeer(rd.t.key, time.Since(began))
+		}
+		return cores, err
+	}
+	cores, err := rd.t.cores(wait)
+	if err != nil {
+		return nil, err
+	}
+	if err := rd.learn(wait, cores); err != nil {
+		if ctx.Err() == nil && errors.Is(err, hypercore.ErrNoPeers) {
+			return nil, rd.n.noPeer(rd.t.key, time.Since(began))
+		}
+		return nil, err
+	}
+	return cores, nil
+}
+
+// learn refreshes cores together. One whose head was never learned must be
+// answered for; the others may be shown as they were stored, with a note.
+func (rd *reader) learn(ctx context.Context, cores []multicore.Named) error {
+	fresh, cancel := context.WithTimeout(ctx, freshFor)
+	defer cancel()
+	errs := make([]error, len(cores))
+	var wg sync.WaitGroup
+	for i, c := range cores {
+		wg.Go(func() {
+			if c.Core.Info().Learned {
+				errs[i] = c.Core.Update(fresh)
+				return
+			}
+			for errs[i] == nil && !c.Core.Info().Learned {
+				errs[i] = c.Core.Update(ctx)
+			}
+		})
+	}
+	wg.Wait()
+	var stale []error
+	var newest time.Time
+	for i, c := range cores {
+		info := c.Core.Info()
+		if errs[i] != nil && (!info.Learned || ctx.Err() != nil) {
+			return errs[i]
+		}
+		if errs[i] != nil {
+			stale = append(stale, errs[i])
+		}
+		if info.Grown.After(newest) {
+			newest = info.Grown
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	return rd.note(fmt.Sprintf("no peer was reached; what follows is as it was stored %s", ago(newest)))
+}
+
+func ago(t time.Time) string {
+	if t.IsZero() {
+		return "earlier"
+	}
+	d := time.Since(t).Round(time.Second)
+	return fmt.Sprintf("%s ago, %s", d, t.UTC().Format(time.RFC3339))
+}
+
+func (rd *reader) note(text string) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	return rd.emit(control.Item{Note: text})
+}
+
+// send emits a block, and the start of its core where it is not the last one's.
+func (rd *reader) send(c multicore.Named, i uint64, block []byte) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	if err := rd.start(c); err != nil {
+		return err
+	}
+	if block == nil {
+		block = []byte{}
+	}
+	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String(), Index: i, Block: block})
+}
+
+// start emits the start of a core; rd.mu is held.
+func (rd *reader) start(c multicore.Named) error {
+	if rd.current == c.Name {
+		return nil
+	}
+	rd.current = c.Name
+	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String()})
+}
+
+func (rd *reader) header(c multicore.Named) error {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	return rd.start(c)
+}
+
+// first is where reading a core of some length begins.
+func (rd *reader) first(length uint64) uint64 {
+	if rd.req.Last == nil {
+		return rd.req.From
+	}
+	return length - min(*rd.req.Last, length)
+}
+
+func (rd *reader) once(ctx context.Context, c multicore.Named) error {
+	if err := rd.header(c); err != nil {
+		return err
+	}
+	if len(rd.req.Indexes) > 0 {
+		for _, i := range rd.req.Indexes {
+			if err := rd.blocks(ctx, c, i, i+1); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	length := c.Core.Info().Length
+	return rd.blocks(ctx, c, rd.first(length), length)
+}
+
+// follow reads what is there and then what comes, of all cores as it comes.
+func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	next := make([]uint64, len(cores))
+	for i, c := range cores {
+		if err := rd.header(c); err != nil {
+			return err
+		}
+		length := c.Core.Info().Length
+		next[i] = rd.first(length)
+		if err := rd.blocks(ctx, c, next[i], length); err != nil {
+			return err
+		}
+		next[i] = max(next[i], length)
+	}
+	var wg sync.WaitGroup
+	for i, c := range cores {
+		wg.Go(func() {
+			for at := next[i]; ctx.Err() == nil; {
+				changed := c.Core.Changed()
+				length := c.Core.Info().Length
+				if at < length {
+					if err := rd.blocks(ctx, c, at, length); err != nil {
+						cancel(err)
+						return
+					}
+					at = length
+					continue
+				}
+				select {
+				case <-changed:
+				case <-ctx.Done():
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return context.Cause(ctx)
+}
+
+// blocks sends the blocks [from, to) in order and fetches ahead.
+func (rd *reader) blocks(ctx context.Context, c multicore.Named, from, to uint64) error {
+	type result struct {
+		block []byte
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	get := func(i uint64) result {
+		wait, stop := context.WithTimeout(ctx, rd.timeout)
+		defer stop()
+		block, err := c.Core.Get(wait, i)
+		if err != nil {
+			err = fmt.Errorf("block %d of %s: %w", i, c.Name, err)
+		}
+		return result{block, err}
+	}
+	type pending struct {
+		done chan result
+		size uint64
+	}
+	var queue []pending
+	var queued uint64
+	ahead := from
+	for i := from; i < to; i++ {
+		if len(queue) == 0 && c.Core.Has(i) {
+			r := get(i)
+			if r.err != nil {
+				return r.err
+			}
+			if err := rd.send(c, i, r.block); err != nil {
+				return err
+			}
+			continue
+		}
+		for ahead = max(ahead, i); ahead < to && len(queue) < window && (len(queue) == 0 || queued < windowBytes); ahead++ {
+			p := pending{done: make(chan result, 1), size: 1 << 20}
+			if _, size, err := c.Core.LocalExtent(ahead); err == nil {
+				p.size = size
+			}
+			go func(i uint64) { p.done <- get(i) }(ahead)
+			queue, queued = append(queue, p), queued+p.size
+		}
+		r := <-queue[0].done
+		queued -= queue[0].size
+		queue = queue[1:]
+		if r.err != nil {
+			return r.err
+		}
+		if err := rd.send(c, i, r.block); err != nil {
+			return err
+		}
+	}
+	return nil
+}

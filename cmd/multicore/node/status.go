@@ -1,0 +1,126 @@
+package node
+
+import (
+	"context"
+	"encoding/json"
+	"sort"
+
+	"multicore/cmd/multicore/control"
+	"multicore/hypercore"
+	"multicore/p2p"
+)
+
+// Status implements control.Service.
+func (n *Node) Status(ctx context.Context) (*control.Status, error) {
+	followed, err := n.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st := &control.Status{V: 1, Mounts: []control.Mount{}, Cores: []control.Core{}, Followed: followed, Peers: []control.Peer{}}
+	if own := n.current(); own != nil {
+		key := own.Key().String()
+		st.MainKey = &key
+		cores, _ := own.Known()
+		for _, c := range cores {
+			st.Cores = append(st.Cores, n.core(c.Name, c.Core))
+		}
+	}
+	n.mu.Lock()
+	for _, m := range n.mounts {
+		st.Mounts = append(st.Mounts, control.Mount{Path: m.Path(), Key: m.Key(), ReadOnly: m.readOnly})
+	}
+	open := make([]*remote, 0, len(n.remotes))
+	for _, r := range n.remotes {
+		r.uses++ // keeps it open while it is described
+		open = append(open, r)
+	}
+	n.mu.Unlock()
+	sort.Slice(st.Mounts, func(i, j int) bool { return st.Mounts[i].Path < st.Mounts[j].Path })
+	sort.Slice(open, func(i, j int) bool { return open[i].key.String() < open[j].key.String() })
+	for _, r := range open {
+		st.Cores = append(st.Cores, n.remoteCores(r)...)
+		n.release(r)
+	}
+	if n.net != nil {
+		n.network(st)
+	}
+	return st, nil
+}
+
+// core describes one core; it is also what info.json holds.
+func (n *Node) core(path string, c *hypercore.Core) control.Core {
+	info := c.Info()
+	out := control.Core{
+		Path: path, Key: c.Key().String(), DiscoveryKey: c.DiscoveryKey().String(),
+		Length: info.Length, ByteLength: info.ByteLength,
+		ContiguousLength: info.Contiguous, DurableLength: info.Durable,
+		Fork: info.Fork, Writable: info.Writable,
+	}
+	if n.swarm != nil {
+		out.Peers, out.FullReplicas = n.swarm.CorePeers(c.DiscoveryKey())
+	}
+	return out
+}
+
+func (n *Node) remoteCores(r *remote) []control.Core {
+	known, _ := r.Known()
+	out := make([]control.Core, 0, len(known))
+	for _, c := range known {
+		out = append(out, n.core(r.key.String()+"/"+c.Name, c.Core))
+	}
+	return out
+}
+
+// coresOf describes the cores of a multicore that may not be open.
+func (n *Node) coresOf(key hypercore.Key) ([]control.Core, error) {
+	r, release, err := n.acquire(key)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
+	return n.remoteCores(r), nil
+}
+
+func (n *Node) network(st *control.Status) {
+	net := n.net.Status()
+	st.Node = &control.Node{PeerID: net.PeerID, Addrs: net.Addrs,
+		DHT: control.DHT{Mode: string(net.DHT), RoutingTable: net.RoutingTable}}
+	if st.Node.Addrs == nil {
+		st.Node.Addrs = []string{}
+	}
+	if !net.LastProvide.IsZero() {
+		at := net.LastProvide.UTC()
+		st.Node.DHT.LastProvide = &at
+	}
+	byID := map[string]p2p.Peer{}
+	for _, p := range net.Peers {
+		byID[p.ID] = p
+	}
+	for _, s := range n.swarm.Peers() {
+		p := byID[s.Peer]
+		st.Peers = append(st.Peers, control.Peer{
+			ID: s.Peer, Addr: p.Addr, Transport: p.Transport, Relayed: p.Relayed,
+			RTTMillis: float64(p.RTT.Microseconds()) / 1000, SentBytes: s.Sent, ReceivedBytes: s.Received,
+		})
+	}
+}
+
+// statusJSON and coreJSON are status.json and info.json of a mount.
+func (n *Node) statusJSON() []byte {
+	st, err := n.Status(n.ctx)
+	if err != nil {
+		n.log.Warn("status", "err", err)
+		return nil
+	}
+	return document(st)
+}
+
+func (n *Node) coreJSON(path string, c *hypercore.Core) []byte { return document(n.core(path, c)) }
+
+func document(v any) []byte {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		panic("node: status does not encode: " + err.Error())
+	}
+	return append(b, '\n')
+}
