@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -96,7 +97,7 @@ func check(t *testing.T, pkg, name string) {
 			t.Error(err)
 			continue
 		}
-		if inner, ok := strings.CutPrefix(imported, "multicore/"); ok && !test && !contains(allowed, inner) {
+		if inner, ok := strings.CutPrefix(imported, "multicore/"); ok && !test && !slices.Contains(allowed, inner) {
 			t.Errorf("%s/%s imports %s, which is not below it", pkg, path.Base(name), inner)
 		}
 		for prefix, importer := range only {
@@ -105,13 +106,4 @@ func check(t *testing.T, pkg, name string) {
 			}
 		}
 	}
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
