@@ -1,0 +1,208 @@
+package storage
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// descriptor is one file of a core, open or not. Its lock is the pin: who holds
+// it shared uses f, who holds it exclusively may open or close f.
+//
+// Locks are taken in the order descriptor.mu, descriptors.mu; the other way
+// round only TryLock.
+type descriptor struct {
+	name string
+	core *core
+
+	mu sync.RWMutex
+	f  File // nil while closed
+
+	used  atomic.Bool // since the clock hand last passed
+	dirty atomic.Bool // written since the last sync; set after the write, before its caller returns
+}
+
+// acquire opens the file if it is closed and pins it; release follows. Without
+// create a missing file gives fs.ErrNotExist.
+func (d *descriptor) acquire(create bool) (File, error) {
+	for {
+		d.mu.RLock()
+		if d.f != nil {
+			if !d.used.Load() {
+				d.used.Store(true)
+			}
+			return d.f, nil
+		}
+		d.mu.RUnlock()
+		if err := d.open(create); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (d *descriptor) release() { d.mu.RUnlock() }
+
+func (d *descriptor) open(create bool) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.f != nil {
+		return nil
+	}
+	open := &d.core.files.open
+	if err := open.makeRoom(); err != nil {
+		return err
+	}
+	f, err := d.core.open(d.name, create)
+	if err != nil {
+		return err
+	}
+	if !open.add(d) {
+		f.Close()
+		return ErrClosed
+	}
+	d.f = f
+	return nil
+}
+
+// shut closes the file, and syncs it before if it was written. The caller holds
+// mu exclusively and has taken the descriptor out of the cache.
+func (d *descriptor) shut() {
+	if d.f == nil {
+		return
+	}
+	if d.dirty.Swap(false) {
+		if err := d.f.Datasync(); err != nil {
+			d.core.fail(err)
+			d.f.Forget()
+		}
+	}
+	// The content is on the disk or the core has failed: nothing left to learn.
+	d.f.Close()
+	d.f = nil
+}
+
+// sync puts the file on the disk if it was written.
+func (d *descriptor) sync() error {
+	if !d.dirty.Load() {
+		return nil
+	}
+	f, err := d.acquire(false)
+	if err != nil {
+		return err
+	}
+	defer d.release()
+	// Before the sync, so that a write which comes later marks it again.
+	if !d.dirty.Swap(false) {
+		return nil
+	}
+	return f.Datasync()
+}
+
+// forget closes the file and gives up its cached pages.
+func (d *descriptor) forget() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.f == nil || !d.core.files.open.remove(d) {
+		return
+	}
+	d.dirty.Store(false)
+	d.f.Forget()
+	d.f.Close()
+	d.f = nil
+}
+
+// descriptors is the bounded set of open ones. The clock algorithm stands in
+// for least recently used: it needs no shared lock to note a use.
+type descriptors struct {
+	mu     sync.Mutex
+	max    int
+	ring   []*descriptor
+	hand   int
+	closed bool
+}
+
+func (s *descriptors) add(d *descriptor) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	d.used.Store(true)
+	s.ring = append(s.ring, d)
+	return true
+}
+
+// remove takes d out and reports whether it was there.
+func (s *descriptors) remove(d *descriptor) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, other := range s.ring {
+		if other == d {
+			s.drop(i)
+			return true
+		}
+	}
+	return false
+}
+
+func (s *descriptors) drop(i int) {
+	last := len(s.ring) - 1
+	s.ring[i] = s.ring[last]
+	s.ring[last] = nil
+	s.ring = s.ring[:last]
+}
+
+// makeRoom closes descriptors until one more fits. Where all are in use the
+// bound is passed rather than waiting for a reader.
+func (s *descriptors) makeRoom() error {
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return ErrClosed
+		}
+		var victim *descriptor
+		if len(s.ring) >= s.max {
+			victim = s.victim()
+		}
+		s.mu.Unlock()
+		if victim == nil {
+			return nil
+		}
+		victim.shut()
+		victim.mu.Unlock()
+	}
+}
+
+// victim takes out a descriptor to close, its lock held, nil if all are in use.
+// Two rounds look for a clean one that was not used lately, the third takes a
+// dirty one, whose sync somebody has to wait for.
+func (s *descriptors) victim() *descriptor {
+	n := len(s.ring)
+	for step := range 3 * n {
+		s.hand = (s.hand + 1) % n
+		d := s.ring[s.hand]
+		if d.used.Swap(false) || d.dirty.Load() && step < 2*n || !d.mu.TryLock() {
+			continue
+		}
+		s.drop(s.hand)
+		return d
+	}
+	return nil
+}
+
+// close closes all, waiting for those in use, and refuses new ones.
+func (s *descriptors) close() {
+	s.mu.Lock()
+	s.closed = true
+	ring := s.ring
+	s.ring = nil
+	s.mu.Unlock()
+	for _, d := range ring {
+		d.mu.Lock()
+		if d.f != nil {
+			d.f.Close()
+			d.f = nil
+		}
+		d.mu.Unlock()
+	}
+}

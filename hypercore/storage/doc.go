@@ -1,0 +1,36 @@
+// Package storage keeps what cores are made of: one bbolt database of small
+// records for a whole store, and for each core two files.
+//
+//	multicore.db                     records, in buckets named by the packages above
+//	cores/<discovery key>/blocks     block bytes, each at its byte offset in the log
+//	cores/<discovery key>/tree       nodes of 40 bytes, each at 40 times its flat tree index
+//
+// A node in `tree` is its size (8 bytes, little-endian) and its hash (32
+// bytes). A zero hash means that the node is not stored, so a hole in the file
+// is a stretch of absent nodes. Directories are made with mode 0700, files with
+// mode 0600.
+//
+// # What is durable when
+//
+// A write to Files has reached the kernel when the call returns: it survives
+// the end of the process, not that of the machine. Files.Sync puts it on the
+// disk. Store.Update is on the disk when it returns nil. Nothing orders the two
+// but the caller, who syncs files before it commits records that speak of them.
+//
+// # Failed syncs
+//
+// After a failed fdatasync the kernel holds pages that it believes to be clean
+// and the disk does not have. Trying again would succeed and prove nothing. So
+// the failure is kept: each later Files.Sync gives it again, as ErrFailed with
+// the first cause, and the cached pages are given up, so that reading shows
+// what the disk has. The owner reads the files anew, decides what is left of
+// the core, and calls Files.Reopen. A failed commit of the database is final
+// for the Store.
+//
+// # Descriptors
+//
+// Descriptors of core files come from a bounded cache and are opened at the
+// first use. A descriptor in use is never closed, and one with unsynced writes
+// is synced before it is closed, since the kernel may forget a write error that
+// no descriptor is left to report.
+package storage

@@ -1,0 +1,94 @@
+package storage
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// FS is the layer below Files: the operating system, memory, or either behind a
+// test that makes it fail. Names are slash-separated and relative to the store.
+type FS interface {
+	// Open opens a file for reading and writing. Without create a file that
+	// does not exist gives fs.ErrNotExist, as does a missing directory always.
+	Open(name string, create bool) (File, error)
+	// Mkdir makes a directory whose parent exists; fs.ErrExist where it is there.
+	Mkdir(name string) error
+	// SyncDir puts the entries of a directory on the disk.
+	SyncDir(name string) error
+}
+
+// File is one open file, safe for concurrent use but for Close.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+	Size() (int64, error)
+	// Datasync puts the content and the size on the disk.
+	Datasync() error
+	// Forget gives up cached pages, so that reads show what the disk has.
+	Forget()
+}
+
+// DirFS is the FS of a directory of the operating system.
+func DirFS(dir string) FS { return dirFS(dir) }
+
+type dirFS string
+
+func (d dirFS) path(name string) string { return filepath.Join(string(d), filepath.FromSlash(name)) }
+
+func (d dirFS) Open(name string, create bool) (File, error) {
+	flag := os.O_RDWR
+	if create {
+		flag |= os.O_CREATE
+	}
+	f, err := os.OpenFile(d.path(name), flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (d dirFS) Mkdir(name string) error { return os.Mkdir(d.path(name), 0o700) }
+
+func (d dirFS) SyncDir(name string) error {
+	f, err := os.Open(d.path(name))
+	if err != nil {
+		return err
+	}
+	err = f.Sync()
+	if closeErr := f.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+func (f osFile) Datasync() error {
+	for {
+		err := unix.Fdatasync(int(f.Fd()))
+		if err == nil {
+			return nil
+		}
+		if err != unix.EINTR {
+			return &os.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+		}
+	}
+}
+
+func (f osFile) Forget() {
+	// Only a hint, so there is no error worth an answer.
+	_ = unix.Fadvise(int(f.Fd()), 0, 0, unix.FADV_DONTNEED)
+}

@@ -1,0 +1,116 @@
+package storage
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+	"sync"
+
+	"multicore/hypercore/merkle"
+)
+
+// A node in the file tree, at nodeSize times its index:
+//
+//	size u64 little-endian | hash 32 bytes
+const nodeSize = 40
+
+// nodeOffset is where a node stands; an error beyond what peers could represent.
+func nodeOffset(index uint64) (int64, error) {
+	if index > merkle.MaxSize {
+		return 0, fmt.Errorf("node index %d is over %d", index, uint64(merkle.MaxSize))
+	}
+	return int64(index) * nodeSize, nil
+}
+
+func putNode(b []byte, n *merkle.Node) {
+	binary.LittleEndian.PutUint64(b, n.Size)
+	copy(b[8:nodeSize], n.Hash[:])
+}
+
+// nodeBuffers are reused, as a buffer that is handed to a File escapes.
+var nodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
+
+func nodeBuffer(n int) *[]byte {
+	buf := nodeBuffers.Get().(*[]byte)
+	*buf = slices.Grow((*buf)[:0], n)[:n]
+	return buf
+}
+
+func (c *core) Node(index uint64) (merkle.Node, bool, error) {
+	off, err := nodeOffset(index)
+	if err != nil {
+		return merkle.Node{}, false, nil // nobody can have stored it
+	}
+	f, err := c.tree.acquire(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return merkle.Node{}, false, nil
+	}
+	if err != nil {
+		return merkle.Node{}, false, err
+	}
+	defer c.tree.release()
+	buf := nodeBuffer(nodeSize)
+	defer nodeBuffers.Put(buf)
+	if _, err := f.ReadAt(*buf, off); err == io.EOF {
+		return merkle.Node{}, false, nil
+	} else if err != nil {
+		return merkle.Node{}, false, err
+	}
+	n := merkle.Node{Index: index, Size: binary.LittleEndian.Uint64(*buf), Hash: merkle.Hash((*buf)[8:])}
+	if n.Hash == (merkle.Hash{}) {
+		return merkle.Node{}, false, nil
+	}
+	return n, true, nil
+}
+
+func (c *core) WriteNodes(nodes []merkle.Node) error {
+	byIndex := func(a, b merkle.Node) int { return cmp.Compare(a.Index, b.Index) }
+	if !slices.IsSortedFunc(nodes, byIndex) {
+		nodes = slices.Clone(nodes)
+		slices.SortFunc(nodes, byIndex)
+	}
+	return c.tree.writeRuns(len(nodes), func(i int) uint64 { return nodes[i].Index },
+		func(b []byte, i int) { putNode(b, &nodes[i]) })
+}
+
+func (c *core) EraseNodes(indexes []uint64) error {
+	size, err := c.tree.size()
+	if err != nil {
+		return err
+	}
+	indexes = slices.Clone(indexes)
+	slices.Sort(indexes)
+	stored := uint64(size+nodeSize-1) / nodeSize
+	end, _ := slices.BinarySearch(indexes, stored)
+	indexes = indexes[:end]
+	return c.tree.writeRuns(len(indexes), func(i int) uint64 { return indexes[i] },
+		func(b []byte, _ int) { clear(b[:nodeSize]) })
+}
+
+// writeRuns writes n nodes with rising indexes, each run of adjacent ones at once.
+func (d *descriptor) writeRuns(n int, index func(int) uint64, put func([]byte, int)) error {
+	if n == 0 {
+		return nil
+	}
+	if _, err := nodeOffset(index(n - 1)); err != nil {
+		return err
+	}
+	buf := nodeBuffer(n * nodeSize)
+	defer nodeBuffers.Put(buf)
+	start := 0
+	for i := range n {
+		put((*buf)[i*nodeSize:], i)
+		if i+1 < n && index(i+1) == index(i)+1 {
+			continue
+		}
+		if err := d.writeAt((*buf)[start*nodeSize:(i+1)*nodeSize], int64(index(start))*nodeSize); err != nil {
+			return err
+		}
+		start = i + 1
+	}
+	return nil
+}

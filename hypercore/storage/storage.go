@@ -1,0 +1,103 @@
+package storage
+
+import "multicore/hypercore/merkle"
+
+// ID names the files of a core; it is the core's discovery key.
+type ID [32]byte
+
+// Store is one database and the files of many cores. Safe for concurrent use.
+// No transaction may be begun inside another.
+type Store interface {
+	// View runs fn in a read transaction, on one snapshot of the records.
+	View(fn func(Tx) error) error
+	// Update runs fn in the one write transaction. When it returns nil all of
+	// it is on the disk, else none.
+	Update(fn func(Tx) error) error
+	// Files gives the files of a core, always the same for the same id.
+	// Nothing is opened or made before the first read or write.
+	Files(id ID) Files
+	// Close ends the store and syncs nothing. Safe twice.
+	Close() error
+}
+
+// Tx reaches opaque buckets by name. In View a bucket that does not exist is
+// empty; in Update it is made by the first Put. The name "storage" is taken.
+// A Tx is for one goroutine, until its function returns.
+type Tx interface {
+	Bucket(name string) Bucket
+}
+
+// Bucket maps keys to values, ordered by key. What Get and Scan give is valid
+// until the transaction ends and must not be changed. Put copies what it is
+// given; the empty key is an error, the empty value is not. Put and Delete fail
+// in View.
+type Bucket interface {
+	Get(key []byte) []byte // nil where absent
+	Put(key, value []byte) error
+	Delete(key []byte) error // nil where absent
+	// Scan calls fn for the keys with the prefix, in order, until it errs. fn
+	// must not change the bucket.
+	Scan(prefix []byte, fn func(key, value []byte) error) error
+}
+
+// Files are the two files of a core. Descriptors come from a bounded cache.
+// Safe for concurrent use; overlapping writes are not ordered. Errors keep the
+// errno in their chain: errors.Is(err, syscall.ENOSPC).
+type Files interface {
+	// ReadBlocks reads as io.ReaderAt does: io.EOF with what there is where the
+	// file ends before len(p). A file that does not exist is empty, a hole is
+	// zeros.
+	ReadBlocks(p []byte, off int64) (int, error)
+	// WriteBlocks writes all of p. After an error a part of it may be there.
+	WriteBlocks(p []byte, off int64) error
+	// Node reads one node; a zero hash or beyond the end is false.
+	Node(index uint64) (merkle.Node, bool, error)
+	// WriteNodes stores nodes, in any order, adjacent ones in one write. The
+	// indexes are distinct.
+	WriteNodes(nodes []merkle.Node) error
+	// EraseNodes zeroes the given nodes. Those beyond the end stay there.
+	EraseNodes(indexes []uint64) error
+	// Sizes are the bytes of blocks, and the number of whole nodes that tree
+	// has room for.
+	Sizes() (blocks int64, nodes uint64, err error)
+	// Cut drops blocks at and beyond the byte, and nodes at and beyond the
+	// index. It never makes a file longer.
+	Cut(blocks int64, nodes uint64) error
+	// Sync puts everything written before the call on the disk (fdatasync of
+	// the files that changed, and the directories of new ones). After an error
+	// it is never retried: every later Sync gives ErrFailed until Reopen.
+	Sync() error
+	// Reopen forgets a failed Sync, after the caller has read the files anew.
+	// What it read is synced by the next Sync.
+	Reopen() error
+}
+
+// Options of Open. The zero value opens an existing store.
+type Options struct {
+	Create   bool // make what is missing
+	MaxFiles int  // open descriptors; 0 means 256
+	FS       FS   // the layer below Files; nil means DirFS of the directory
+}
+
+const defaultMaxFiles = 256
+
+// store joins a database and the files of cores.
+type store struct {
+	database
+	*coreFiles
+}
+
+// database is the half of a Store that keeps records.
+type database interface {
+	View(fn func(Tx) error) error
+	Update(fn func(Tx) error) error
+	close() error
+}
+
+func (s *store) Close() error {
+	err := s.coreFiles.close()
+	if dbErr := s.database.close(); err == nil {
+		err = dbErr
+	}
+	return err
+}
