@@ -3,70 +3,12 @@ package hypercore
 
 import (
 	"context"
-	"crypto/ed25519"
-	"errors"
 	"log/slog"
 	"time"
 
 	"multicore/hypercore/merkle"
 	"multicore/hypercore/storage"
 )
-
-var (
-	ErrClosed   = errors.New("core is closed")
-	ErrReadOnly = errors.New("core is not writable here")
-	ErrTooLarge = errors.New("block is too large")
-	ErrPastEnd  = errors.New("past the end of the core")
-	ErrNotHeld  = errors.New("block is not held here")
-	ErrNoPeers  = errors.New("no peer was reached") // joined to ctx.Err() by a Source
-	ErrBadProof = merkle.ErrBadProof
-	ErrFailed   = errors.New("core failed to reach the disk; reopen it") // EIO
-)
-
-const MaxBlock = 15 << 20 // largest block (spec 16)
-
-type Key [32]byte                     // a core key: the right to read
-type DiscoveryKey [32]byte            // public name of a core
-func ParseKey(s string) (Key, error)  { panic("skeleton") } // 64 hex or 52 z-base-32, with or without "multicore:"; *KeyError text: `not a key: 63 characters, want 64 hex or 52 z-base-32`
-func (k Key) String() string          { panic("skeleton") } // lower-case hex
-func (k Key) ZBase32() string         { panic("skeleton") }
-func (k Key) Discovery() DiscoveryKey { panic("skeleton") }
-func (d DiscoveryKey) String() string { panic("skeleton") }
-
-// Capability proves knowledge of key on a stream (spec 12); initiator is the role of the side that sends it.
-func Capability(key Key, handshakeHash []byte, initiator bool) [32]byte { panic("skeleton") }
-
-type KeyPair struct {
-	Public ed25519.PublicKey
-	Secret ed25519.PrivateKey
-}
-
-func KeyPairFromSeed(seed [32]byte) KeyPair { panic("skeleton") }
-
-// Manifest (spec 3). Verify checks a signature blob for a tree (spec 4).
-type Signer struct {
-	Namespace [32]byte
-	PublicKey [32]byte
-}
-type Prologue struct {
-	Hash   [32]byte
-	Length uint64
-}
-type Manifest struct {
-	Version    uint64
-	AllowPatch bool
-	Quorum     uint64
-	Signers    []Signer
-	Prologue   *Prologue
-	Linked     [][32]byte
-	UserData   []byte
-}
-
-func DefaultManifest(public ed25519.PublicKey) *Manifest         { panic("skeleton") }
-func ParseManifest(b []byte) (*Manifest, error)                  { panic("skeleton") }
-func (m *Manifest) Encode() []byte                               { panic("skeleton") }
-func (m *Manifest) Key() Key                                     { panic("skeleton") }
-func (m *Manifest) Verify(t merkle.Tree, signature []byte) error { panic("skeleton") }
 
 // Flusher writes the heads of many cores behind their data: it starts when there is something to flush, takes what
 // gathered meanwhile, syncs each core's files, signs, and commits all heads in one transaction.

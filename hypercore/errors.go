@@ -1,0 +1,44 @@
+package hypercore
+
+import (
+	"errors"
+
+	"multicore/hypercore/merkle"
+)
+
+var (
+	// ErrClosed: the core was closed.
+	ErrClosed = errors.New("core is closed")
+
+	// ErrReadOnly: there is no key pair to sign with.
+	ErrReadOnly = errors.New("core is not writable here")
+
+	// ErrTooLarge: a block exceeds MaxBlock.
+	ErrTooLarge = errors.New("block is too large")
+
+	// ErrPastEnd: an index or offset is at or beyond the length.
+	ErrPastEnd = errors.New("past the end of the core")
+
+	// ErrNotHeld: a block is in the core, but not on this machine.
+	ErrNotHeld = errors.New("block is not held here")
+
+	// ErrNoPeers is joined to a context's error by a Source where no peer for
+	// the core was ever reached.
+	ErrNoPeers = errors.New("no peer was reached")
+
+	// ErrBadProof: what a peer sent does not verify.
+	ErrBadProof = merkle.ErrBadProof
+
+	// ErrStale: what a peer sent was about a state that the core has left.
+	ErrStale = errors.New("proof is about an earlier state")
+
+	// ErrDamaged: what is stored contradicts the signed head.
+	ErrDamaged = errors.New("core is damaged")
+
+	// ErrFailed: data did not reach the disk; the core refuses everything
+	// until it is opened anew (EIO).
+	ErrFailed = errors.New("core failed to reach the disk; reopen it")
+)
+
+// MaxBlock is the largest block in bytes (spec 16).
+const MaxBlock = 15 << 20
