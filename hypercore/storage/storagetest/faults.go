@@ -1,0 +1,119 @@
+package storagetest
+
+import (
+	"path"
+	"sync/atomic"
+
+	"multicore/hypercore/storage"
+)
+
+// Op is a call that can be made to fail.
+type Op string
+
+const (
+	Open     Op = "open"
+	Mkdir    Op = "mkdir"
+	Read     Op = "read"
+	Write    Op = "write"
+	Truncate Op = "truncate"
+	Sync     Op = "sync" // of a file
+	SyncDir  Op = "syncdir"
+	Forget   Op = "forget" // its error is ignored
+	Close    Op = "close"  // its error is given, but the file is closed
+)
+
+// Faults is an FS that asks before each call.
+type Faults struct {
+	storage.FS
+	hook atomic.Pointer[func(op Op, name string) error]
+}
+
+// Hook sets what is asked with the path in the store; an error it gives is the
+// answer to the call, which then does nothing. nil ends it. It is called by
+// many goroutines.
+func (f *Faults) Hook(hook func(op Op, name string) error) {
+	if hook == nil {
+		f.hook.Store(nil)
+		return
+	}
+	f.hook.Store(&hook)
+}
+
+func (f *Faults) ask(op Op, name string) error {
+	if hook := f.hook.Load(); hook != nil {
+		return (*hook)(op, path.Clean(name))
+	}
+	return nil
+}
+
+func (f *Faults) Open(name string, create bool) (storage.File, error) {
+	if err := f.ask(Open, name); err != nil {
+		return nil, err
+	}
+	file, err := f.FS.Open(name, create)
+	if err != nil {
+		return nil, err
+	}
+	return &faultyFile{file, name, f}, nil
+}
+
+func (f *Faults) Mkdir(name string) error {
+	if err := f.ask(Mkdir, name); err != nil {
+		return err
+	}
+	return f.FS.Mkdir(name)
+}
+
+func (f *Faults) SyncDir(name string) error {
+	if err := f.ask(SyncDir, name); err != nil {
+		return err
+	}
+	return f.FS.SyncDir(name)
+}
+
+type faultyFile struct {
+	storage.File
+	name   string
+	faults *Faults
+}
+
+func (f *faultyFile) ReadAt(p []byte, off int64) (int, error) {
+	if err := f.faults.ask(Read, f.name); err != nil {
+		return 0, err
+	}
+	return f.File.ReadAt(p, off)
+}
+
+func (f *faultyFile) WriteAt(p []byte, off int64) (int, error) {
+	if err := f.faults.ask(Write, f.name); err != nil {
+		return 0, err
+	}
+	return f.File.WriteAt(p, off)
+}
+
+func (f *faultyFile) Truncate(size int64) error {
+	if err := f.faults.ask(Truncate, f.name); err != nil {
+		return err
+	}
+	return f.File.Truncate(size)
+}
+
+func (f *faultyFile) Datasync() error {
+	if err := f.faults.ask(Sync, f.name); err != nil {
+		return err
+	}
+	return f.File.Datasync()
+}
+
+func (f *faultyFile) Forget() {
+	f.faults.ask(Forget, f.name)
+	f.File.Forget()
+}
+
+func (f *faultyFile) Close() error {
+	err := f.faults.ask(Close, f.name)
+	if closeErr := f.File.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
