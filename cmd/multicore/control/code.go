@@ -1,6 +1,12 @@
 package control
 
-import "errors"
+import (
+	"context"
+	"errors"
+	"syscall"
+
+	"multicore/hypercore"
+)
 
 // Code is a process exit code (design of the command line: 0 fine, 1 other).
 type Code int
@@ -28,11 +34,34 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf is the exit code of err: that of an *Error in its chain, else Other.
+// CodeOf is the exit code of err: that of an *Error in its chain, else that of
+// the first cause known below, else Other.
 func CodeOf(err error) Code {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.Code
 	}
+	for _, c := range causes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
 	return Other
+}
+
+// causes maps errors that may reach a user without an *Error around them. The
+// order matters where one error wraps several.
+var causes = []struct {
+	err  error
+	code Code
+}{
+	{syscall.ENOSPC, DiskFull},
+	{syscall.EDQUOT, DiskFull},
+	{hypercore.ErrBadProof, Verify},
+	{hypercore.ErrReadOnly, ReadOnly},
+	{syscall.EROFS, ReadOnly},
+	{hypercore.ErrPastEnd, NotFound},
+	{hypercore.ErrNoPeers, Timeout},
+	{context.DeadlineExceeded, Timeout},
+	{context.Canceled, Interrupted},
 }

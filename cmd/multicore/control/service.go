@@ -1,6 +1,3 @@
-// Package control is how short commands reach the process that holds a store:
-// a 0600 unix socket in the store, with a version, and the same operations in
-// process where no other process holds it.
 package control
 
 import (
@@ -63,7 +60,10 @@ type ReadRequest struct {
 	Indexes []uint64 `json:"indexes,omitempty"` // exactly these; else from a start on
 	From    uint64   `json:"from"`              // first block
 	Last    *uint64  `json:"last,omitempty"`    // in place of From: the last n blocks
-	Follow  bool     `json:"follow,omitempty"`
+	// Start is the first block of the cores whose keys it has, in place of
+	// From and Last: where a read that moves to another process goes on.
+	Start  map[string]uint64 `json:"start,omitempty"`
+	Follow bool              `json:"follow,omitempty"`
 	// Timeout bounds the wait for what is not here; 0 is 30 s.
 	Timeout time.Duration `json:"timeout,omitempty"`
 }

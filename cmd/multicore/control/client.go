@@ -1,0 +1,231 @@
+package control
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+)
+
+// answerTime is how long a process that holds a store may take to say hello.
+const answerTime = 5 * time.Second
+
+// Client is the Service of the process that holds a store. Safe for concurrent
+// use.
+type Client struct {
+	dir  string
+	pid  int
+	http *http.Client
+}
+
+var _ Service = (*Client)(nil)
+
+// Dial reaches the process that serves the store in dir: ErrNoServer where none
+// does, Code InUse where it does not answer.
+func Dial(ctx context.Context, dir string) (*Client, error) {
+	probe, err := connect(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	pid := peerPID(probe)
+	probe.Close()
+
+	c := &Client{dir: dir, pid: pid}
+	c.http = &http.Client{Transport: &http.Transport{
+		DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return connect(ctx, dir) },
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+		IdleConnTimeout:        time.Minute,
+	}}
+	hello, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	err = c.unary(hello, "hello", struct{}{}, new(helloReply))
+	switch {
+	case err == nil:
+		return c, nil
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	case hello.Err() != nil:
+		err = &Error{Code: InUse, Text: fmt.Sprintf("store %s is in use by process %d, which does not answer", dir, pid)}
+	case errors.Is(err, ErrGone):
+		err = ErrNoServer // it was closing
+	}
+	c.Close()
+	return nil, err
+}
+
+// PID is the process that holds the store, 0 if unknown.
+func (c *Client) PID() int { return c.pid }
+
+// Close drops idle connections. Calls that are under way go on.
+func (c *Client) Close() error {
+	c.http.CloseIdleConnections()
+	return nil
+}
+
+func (c *Client) Status(ctx context.Context) (*Status, error) {
+	var out Status
+	if err := c.unary(ctx, "status", struct{}{}, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+func (c *Client) Key(ctx context.Context) (string, error) {
+	var out keyReply
+	err := c.unary(ctx, "key", struct{}{}, &out)
+	return out.Key, err
+}
+
+func (c *Client) Init(ctx context.Context) (string, bool, error) {
+	var out keyReply
+	err := c.unary(ctx, "init", struct{}{}, &out)
+	return out.Key, out.Made, err
+}
+
+func (c *Client) Follow(ctx context.Context, r FollowRequest) error {
+	return c.unary(ctx, "follow", r, new(struct{}))
+}
+
+func (c *Client) Unfollow(ctx context.Context, keyOrName string) error {
+	return c.unary(ctx, "unfollow", nameRequest{keyOrName}, new(struct{}))
+}
+
+func (c *Client) List(ctx context.Context) ([]Followed, error) {
+	var out []Followed
+	err := c.unary(ctx, "list", struct{}{}, &out)
+	return out, err
+}
+
+func (c *Client) Unmount(ctx context.Context, path string) error {
+	return c.unary(ctx, "unmount", nameRequest{path}, new(struct{}))
+}
+
+func (c *Client) Yield(ctx context.Context) error {
+	return c.unary(ctx, "yield", struct{}{}, new(struct{}))
+}
+
+// Append implements Service. An error does not say how much of in was taken.
+func (c *Client) Append(ctx context.Context, r AppendRequest, in io.Reader) (*AppendResult, error) {
+	q := url.Values{}
+	if r.Core != "" {
+		q.Set("core", r.Core)
+	}
+	if r.Framing != "" {
+		q.Set("framing", r.Framing)
+	}
+	if r.MaxMessage != 0 {
+		q.Set("max_message", strconv.Itoa(r.MaxMessage))
+	}
+	// The reader may be one that the caller goes on to use.
+	resp, err := c.post(ctx, "append?"+q.Encode(), io.NopCloser(in))
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	var out AppendResult
+	if err := decodeAnswer(resp, &out); err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	return &out, nil
+}
+
+// Read implements Service. An error of emit ends the call and is its error.
+func (c *Client) Read(ctx context.Context, r ReadRequest, emit func(Item) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // before the body is closed, which would else read it to its end
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	resp, err := c.post(ctx, "read", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	frames := bufio.NewReaderSize(resp.Body, 64<<10)
+	for {
+		it, err := readItem(frames)
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return c.failed(ctx, err)
+		}
+		if err := emit(it); err != nil {
+			return err
+		}
+	}
+}
+
+func (c *Client) unary(ctx context.Context, method string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	resp, err := c.post(ctx, method, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if err := decodeAnswer(resp, out); err != nil {
+		return c.failed(ctx, err)
+	}
+	return nil
+}
+
+// post sends a request and checks the answer's version and status.
+func (c *Client) post(ctx context.Context, method string, body io.Reader) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://multicore/v1/"+method, body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set(versionHeader, protocolVersion)
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, c.failed(ctx, err)
+	}
+	if got := resp.Header.Get(versionHeader); got != protocolVersion {
+		resp.Body.Close()
+		return nil, versionError(fmt.Sprintf("process %d, which holds %s,", c.pid, c.dir), got, protocolVersion)
+	}
+	if resp.StatusCode != http.StatusOK {
+		defer resp.Body.Close()
+		var w wireError
+		if err := decodeAnswer(resp, &w); err != nil || w.Text == "" {
+			return nil, fmt.Errorf("process %d, which holds %s, answered %s", c.pid, c.dir, resp.Status)
+		}
+		return nil, w.err()
+	}
+	return resp, nil
+}
+
+func decodeAnswer(resp *http.Response, out any) error {
+	return json.NewDecoder(resp.Body).Decode(out)
+}
+
+// failed says what an error of the connection means: the caller's own context
+// has ended, or the server has.
+func (c *Client) failed(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var op *net.OpError
+	switch {
+	case errors.Is(err, ErrNoServer), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
+		return ErrGone
+	}
+	var e *Error
+	var u *url.Error
+	if !errors.As(err, &e) && errors.As(err, &u) {
+		err = u.Err // without the method and address, which mean nothing to a user
+	}
+	return err
+}

@@ -1,0 +1,10 @@
+package control
+
+import "errors"
+
+var (
+	// ErrNoServer: nobody serves the control socket of this store.
+	ErrNoServer = errors.New("no process serves this store")
+	// ErrGone: the process that held the store stopped serving it during the call.
+	ErrGone = errors.New("the process that held the store is gone")
+)
