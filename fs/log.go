@@ -1,0 +1,98 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"sync"
+	"syscall"
+	"time"
+
+	gofs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// logFile is all blocks of a core in a row. Its size is the verified byte
+// length, also where nothing of it is here yet. The kernel caches neither its
+// size nor its bytes, so that each read sees what there is and can be
+// interrupted.
+type logFile struct {
+	node
+	ref coreRef
+}
+
+func (f *logFile) entry(out *fuse.EntryOut) {
+	out.SetEntryTimeout(forever)
+	f.t.setAttr(&out.Attr, fileMode, 0, time.Time{})
+}
+
+func (f *logFile) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	ctx, cancel := f.t.wait(ctx)
+	defer cancel()
+	_, info, err := f.ref.learned(ctx)
+	if err != nil {
+		return f.t.fail(f.path, err)
+	}
+	f.t.setAttr(&out.Attr, fileMode, info.ByteLength, info.Grown)
+	return 0
+}
+
+func (f *logFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint32, syscall.Errno) {
+	if no := readOnly(flags); no != 0 {
+		return nil, 0, no
+	}
+	ctx, cancel := f.t.wait(ctx)
+	defer cancel()
+	c, _, err := f.ref.learned(ctx)
+	if err != nil {
+		return nil, 0, f.t.fail(f.path, err)
+	}
+	h := &logHandle{t: f.t, path: f.path, core: c, ahead: newReadAhead(f.t, c)}
+	return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
+}
+
+// logHandle is an open log.
+type logHandle struct {
+	t     *tree
+	path  string
+	core  core
+	ahead *readAhead
+
+	mu  sync.Mutex
+	end uint64 // of the last read; the next read is sequential if it starts there
+}
+
+func (h *logHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	length := h.core.Info().ByteLength
+	if off < 0 || uint64(off) >= length || len(dest) == 0 {
+		return fuse.ReadResultData(nil), 0
+	}
+	start := uint64(off)
+	dest = dest[:min(uint64(len(dest)), length-start)]
+	end := start + uint64(len(dest))
+	h.mu.Lock()
+	sequential := start > 0 && start == h.end
+	h.end = end
+	h.mu.Unlock()
+	if sequential {
+		h.ahead.want(end)
+	}
+	return h.t.read(ctx, h.path, h.core, dest, start)
+}
+
+func (h *logHandle) Release(context.Context) syscall.Errno {
+	h.ahead.stop()
+	return 0
+}
+
+// read answers a Read of bytes of the log of c. What could be read before an
+// error is given; the error comes back with the next read.
+func (t *tree) read(ctx context.Context, path string, c core, dest []byte, off uint64) (fuse.ReadResult, syscall.Errno) {
+	ctx, cancel := t.wait(ctx)
+	defer cancel()
+	n, err := c.ReadAt(ctx, dest, off)
+	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
+		return nil, t.fail(path, err)
+	}
+	return fuse.ReadResultData(dest[:n]), 0
+}
