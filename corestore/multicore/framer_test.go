@@ -24,8 +24,9 @@ func (r *reference) write(p string) error {
 	newline := strings.HasSuffix(p, "\n")
 	tooLong := r.refusing
 	current, done := r.pending, []string(nil)
-	for _, b := range []byte(p) {
-		current += string(b)
+	for i := range len(p) {
+		b := p[i]
+		current += p[i : i+1]
 		if r.fo.Framing.Mode != BySize && len(current) > r.fo.MaxMessage {
 			tooLong = true
 		}
