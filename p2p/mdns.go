@@ -1,0 +1,5 @@
+package p2p
+
+func (n *Node) startMDNS() {}
+
+type goodPeers struct{}

@@ -1,0 +1,3 @@
+package p2p
+
+func (n *Node) startMeeting() {}

@@ -1,0 +1,41 @@
+package p2p
+
+import (
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/protocol"
+)
+
+// Protocol is the libp2p protocol of a replication stream. It also opens the
+// handshake hash.
+const Protocol = "/multicore/hypercore/1"
+
+const protocolID = protocol.ID(Protocol)
+
+// Deadlines and limits of a replication stream.
+const (
+	openTimeout      = 15 * time.Second // negotiating a new stream
+	handshakeTimeout = 15 * time.Second // both sides' random bytes
+	writeTimeout     = time.Minute      // a peer that takes nothing for so long is gone
+	higherOpenDelay  = 500 * time.Millisecond
+	reopenMin        = 100 * time.Millisecond
+	reopenMax        = time.Minute
+	reopenGood       = 30 * time.Second // a stream that lived this long starts the backoff anew
+	awayFor          = 5 * time.Minute  // how long a peer that misbehaved is refused
+	awayMax          = 1024             // how many such peers are remembered
+	pingEvery        = time.Minute
+	pingTimeout      = 10 * time.Second
+)
+
+// bounded is a stream whose writes end when the peer stops reading.
+type bounded struct {
+	network.Stream
+}
+
+func (b bounded) Write(p []byte) (int, error) {
+	if err := b.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+		return 0, err
+	}
+	return b.Stream.Write(p)
+}

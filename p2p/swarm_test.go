@@ -1,0 +1,95 @@
+package p2p
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"multicore/hypercore"
+	"multicore/hypercore/replicate"
+)
+
+// fakeSwarm stands in for a *replicate.Swarm where a test is about the streams
+// themselves: it proves that both ends of a stream are joined (they exchange
+// their handshake hashes) and notes who is served.
+type fakeSwarm struct {
+	changed pulse
+	// misbehaves, if set, says of a peer that it is to blame.
+	misbehaves func(peer string) bool
+
+	mu     sync.Mutex
+	serves map[string]int // streams of a peer now
+	began  int            // streams ever
+	roles  map[string]bool
+	faults []error
+}
+
+func newFakeSwarm() *fakeSwarm {
+	return &fakeSwarm{serves: make(map[string]int), roles: make(map[string]bool)}
+}
+
+func (f *fakeSwarm) Serve(ctx context.Context, c replicate.Conn) error {
+	defer c.Stream.Close()
+	f.mu.Lock()
+	f.began++
+	f.mu.Unlock()
+	if f.misbehaves != nil && f.misbehaves(c.Peer) {
+		f.changed.beat()
+		return fmt.Errorf("test: %w", replicate.ErrMisbehaved)
+	}
+	hello := append([]byte{0}, c.HandshakeHash[:]...)
+	if c.Initiator {
+		hello[0] = 1
+	}
+	if _, err := c.Stream.Write(hello); err != nil {
+		return err
+	}
+	theirs := make([]byte, len(hello))
+	if _, err := io.ReadFull(c.Stream, theirs); err != nil {
+		return err
+	}
+	f.mu.Lock()
+	if !bytes.Equal(theirs[1:], hello[1:]) {
+		f.faults = append(f.faults, errors.New("the two ends have different handshake hashes"))
+	}
+	if theirs[0] == hello[0] {
+		f.faults = append(f.faults, errors.New("both ends have the same role"))
+	}
+	if f.serves[c.Peer]++; f.serves[c.Peer] > 1 {
+		f.faults = append(f.faults, fmt.Errorf("%d streams to %s at once", f.serves[c.Peer], c.Peer))
+	}
+	f.roles[c.Peer] = c.Initiator
+	f.mu.Unlock()
+	f.changed.beat()
+	_, err := c.Stream.Read(theirs[:1])
+	f.mu.Lock()
+	if f.serves[c.Peer]--; f.serves[c.Peer] == 0 {
+		delete(f.serves, c.Peer)
+	}
+	f.mu.Unlock()
+	f.changed.beat()
+	return err
+}
+
+func (f *fakeSwarm) CorePeers(hypercore.DiscoveryKey) (peers, full int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.serves), 0
+}
+
+func (f *fakeSwarm) Changed() <-chan struct{} { return f.changed.next() }
+
+func (f *fakeSwarm) serving(peer string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.serves[peer] > 0
+}
+
+func (f *fakeSwarm) count() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.began
+}
