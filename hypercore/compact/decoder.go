@@ -89,6 +89,9 @@ func (d *Decoder) Uint64() uint64 {
 	return n
 }
 
+// Bytes reads n bytes, which alias the input. It is nil only after an error.
+func (d *Decoder) Bytes(n uint64) []byte { return d.take(n) }
+
 // Buffer reads a length and that many bytes, which alias the input. It is nil
 // only after an error.
 func (d *Decoder) Buffer() []byte { return d.take(d.Uint()) }
