@@ -1,0 +1,189 @@
+package corestore
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+
+	"multicore/hypercore"
+	"multicore/hypercore/storage"
+)
+
+// Core is a session on a shared open core; Close ends the session, the last one
+// unloads the core.
+type Core struct {
+	*hypercore.Core
+	end func() error
+}
+
+// Close ends the session. Safe twice. The core must not be used through it
+// afterwards.
+func (c *Core) Close() error { return c.end() }
+
+// shared is an open core, or one that is being opened or closed. Who made it
+// opens the core, then closes ready. When it is unloaded gone is closed.
+type shared struct {
+	key   hypercore.Key
+	refs  int // sessions and those who wait for ready; under Store.mu; 0 means unloading
+	ready chan struct{}
+	core  *hypercore.Core // valid after ready; nil if err
+	err   error
+
+	unload sync.Once
+	gone   chan struct{}
+	endErr error // valid after gone
+}
+
+// OpenName opens the writable core of a name, making it at first use. Where the
+// store is held, a core that is made now signs no more than unheld blocks until
+// it is released. ErrOpenReadOnly.
+func (s *Store) OpenName(ns Namespace, name string, unheld uint64) (*Core, error) {
+	if len(name) < 1 || len(name) > maxName {
+		return nil, fmt.Errorf("core name of %d bytes, want 1 to %d", len(name), maxName)
+	}
+	pair := deriveKeyPair(s.primary, ns, name)
+	o := origin{named: true, ns: ns, name: name}
+	o.key = hypercore.DefaultManifest(pair.Public).Key()
+	if recorded, found, err := s.alias(ns, name); err != nil {
+		return nil, err
+	} else if found && recorded != o.key {
+		return nil, fmt.Errorf("%w: core %q was made with another primary key", ErrPrimaryKey, name)
+	}
+	c, err := s.session(o, &pair, unheld)
+	if err != nil {
+		return nil, err
+	}
+	if !c.Writable() {
+		c.Close()
+		return nil, fmt.Errorf("core %q: %w", name, ErrOpenReadOnly)
+	}
+	return c, nil
+}
+
+// HasName reports whether the name was opened before.
+func (s *Store) HasName(ns Namespace, name string) bool {
+	_, found, err := s.alias(ns, name)
+	return found && err == nil
+}
+
+// OpenKey opens a core by key: writable where it is a named one of ours, else a
+// replica, made at first use.
+func (s *Store) OpenKey(k hypercore.Key) (*Core, error) {
+	o, found, err := s.lookup(k.Discovery())
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		o.key = k
+	}
+	return s.openOrigin(o)
+}
+
+// OpenDiscovery opens a core that is held here already; ErrNotFound.
+func (s *Store) OpenDiscovery(d hypercore.DiscoveryKey) (*Core, error) {
+	o, found, err := s.lookup(d)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, ErrNotFound
+	}
+	return s.openOrigin(o)
+}
+
+// Key is the key of a core that is held here.
+func (s *Store) Key(d hypercore.DiscoveryKey) (hypercore.Key, bool) {
+	o, found, err := s.lookup(d)
+	if err != nil && !errors.Is(err, storage.ErrClosed) {
+		s.log.Warn("cannot look up a core", "discovery_key", d, "error", err)
+	}
+	return o.key, found && err == nil
+}
+
+func (s *Store) openOrigin(o origin) (*Core, error) {
+	if !o.named {
+		return s.session(o, nil, 0)
+	}
+	pair := deriveKeyPair(s.primary, o.ns, o.name)
+	return s.session(o, &pair, 0)
+}
+
+// session gives a session on the core of o, opening it if nobody has.
+func (s *Store) session(o origin, pair *hypercore.KeyPair, unheld uint64) (*Core, error) {
+	d := o.key.Discovery()
+	for {
+		s.mu.Lock()
+		if s.closed {
+			s.mu.Unlock()
+			return nil, ErrClosed
+		}
+		c := s.open[d]
+		if c == nil {
+			c = &shared{key: o.key, refs: 1, ready: make(chan struct{}), gone: make(chan struct{})}
+			s.open[d] = c
+			s.mu.Unlock()
+			c.core, c.err = s.openCore(o, pair, unheld)
+			close(c.ready)
+		} else if c.refs == 0 {
+			s.mu.Unlock()
+			<-c.gone
+			continue
+		} else {
+			c.refs++
+			s.mu.Unlock()
+			<-c.ready
+		}
+		if c.err != nil {
+			s.end(c)
+			return nil, c.err
+		}
+		return &Core{Core: c.core, end: sync.OnceValue(func() error { return s.end(c) })}, nil
+	}
+}
+
+// openCore opens the core of o and records it.
+func (s *Store) openCore(o origin, pair *hypercore.KeyPair, unheld uint64) (*hypercore.Core, error) {
+	opts := hypercore.Options{Key: o.key, KeyPair: pair, Log: s.log}
+	if pair != nil {
+		opts.Manifest = hypercore.DefaultManifest(pair.Public)
+		opts.Hold, opts.Unheld = s.held.Load(), unheld
+	}
+	core, err := hypercore.Open(s.flusher, opts)
+	if err != nil {
+		return nil, fmt.Errorf("open core %s: %w", o.key.Discovery(), err)
+	}
+	if err = s.remember(o); err == nil && !s.held.Load() {
+		err = releaseHold(core)
+	}
+	if err != nil {
+		return nil, errors.Join(err, core.Close())
+	}
+	return core, nil
+}
+
+// end takes one session from c.
+func (s *Store) end(c *shared) error {
+	s.mu.Lock()
+	c.refs--
+	last := c.refs == 0
+	s.mu.Unlock()
+	if !last {
+		return nil
+	}
+	return s.unload(c)
+}
+
+// unload closes the core of c once, and forgets it.
+func (s *Store) unload(c *shared) error {
+	<-c.ready
+	c.unload.Do(func() {
+		if c.core != nil {
+			c.endErr = c.core.Close()
+		}
+		s.mu.Lock()
+		delete(s.open, c.key.Discovery())
+		s.mu.Unlock()
+		close(c.gone)
+	})
+	return c.endErr
+}
