@@ -54,8 +54,8 @@ func ParseKey(s string) (Key, error) {
 
 func parseHexKey(s string) (Key, error) {
 	var k Key
-	for i, r := range []rune(strings.ToLower(s)) {
-		digit := strings.IndexRune("0123456789abcdef", r)
+	for i, r := range []rune(s) {
+		digit := strings.IndexRune("0123456789abcdef", lower(r))
 		if digit < 0 {
 			return Key{}, keyError("character %q at %d is not hex", r, i+1)
 		}
@@ -68,8 +68,8 @@ func parseZKey(s string) (Key, error) {
 	var k Key
 	var bits, have uint // bits not yet written, and how many
 	at := 0
-	for i, r := range []rune(strings.ToLower(s)) {
-		digit := strings.IndexRune(zAlphabet, r)
+	for i, r := range []rune(s) {
+		digit := strings.IndexRune(zAlphabet, lower(r))
 		if digit < 0 {
 			return Key{}, keyError("character %q at %d is not z-base-32", r, i+1)
 		}
@@ -85,6 +85,14 @@ func parseZKey(s string) (Key, error) {
 		return Key{}, keyError("the last character holds more than the end of a key")
 	}
 	return k, nil
+}
+
+// lower is the lower case of an ASCII letter; other alphabets stay as they are.
+func lower(r rune) rune {
+	if 'A' <= r && r <= 'Z' {
+		r += 'a' - 'A'
+	}
+	return r
 }
 
 // String is the key in lower-case hex.
