@@ -26,7 +26,6 @@ type Node struct {
 	found     *found
 	discovery *discovery // nil with DHTOff
 	kick      pulse      // a peer from the command line was connected
-	good      *goodPeers
 
 	ctx    context.Context
 	cancel context.CancelFunc

@@ -120,7 +120,7 @@ func TestPeerAddress(t *testing.T) {
 			until(t, "the stream is served on both sides", func() bool {
 				return ws.serving(r.Status().PeerID) && rs.serving(w.Status().PeerID)
 			}, rs.Changed)
-			if rs.roles[w.Status().PeerID] != (r.host.ID() < w.host.ID()) {
+			if rs.role(w.Status().PeerID) != (r.host.ID() < w.host.ID()) {
 				t.Error("the initiator is not the lower id")
 			}
 			until(t, "the round trip is measured", func() bool {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"multicore/hypercore"
 	"multicore/hypercore/replicate"
@@ -17,8 +18,7 @@ import (
 // their handshake hashes) and notes who is served.
 type fakeSwarm struct {
 	changed pulse
-	// misbehaves, if set, says of a peer that it is to blame.
-	misbehaves func(peer string) bool
+	blames  atomic.Bool // every peer is to blame
 
 	mu     sync.Mutex
 	serves map[string]int // streams of a peer now
@@ -36,7 +36,7 @@ func (f *fakeSwarm) Serve(ctx context.Context, c replicate.Conn) error {
 	f.mu.Lock()
 	f.began++
 	f.mu.Unlock()
-	if f.misbehaves != nil && f.misbehaves(c.Peer) {
+	if f.blames.Load() {
 		f.changed.beat()
 		return fmt.Errorf("test: %w", replicate.ErrMisbehaved)
 	}
@@ -92,4 +92,14 @@ func (f *fakeSwarm) count() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.began
+}
+
+// Proved: whoever is served has proved all that this swarm asks for.
+func (f *fakeSwarm) Proved(peer string) bool { return f.serving(peer) }
+
+// role says whether we are the initiator towards a peer that was served.
+func (f *fakeSwarm) role(peer string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.roles[peer]
 }
