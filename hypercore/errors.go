@@ -32,6 +32,9 @@ var (
 	// ErrStale: what a peer sent was about a state that the core has left.
 	ErrStale = errors.New("proof is about an earlier state")
 
+	// ErrFork: what a peer sent is about a higher fork than ours.
+	ErrFork = errors.New("core has a higher fork elsewhere")
+
 	// ErrDamaged: what is stored contradicts the signed head.
 	ErrDamaged = errors.New("core is damaged")
 

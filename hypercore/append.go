@@ -1,0 +1,235 @@
+package hypercore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"multicore/hypercore/merkle"
+)
+
+// Batch is blocks for one core.
+type Batch struct {
+	Core   *Core
+	Blocks [][]byte
+}
+
+// Append adds blocks and gives the index of the first. All of them are readable
+// here when it returns and survive the end of the process (Flush: the power), or
+// none is there and the error says why, with the errno in its chain where the
+// disk refused. A full disk leaves the core usable. The blocks may be reused
+// afterwards.
+func (c *Core) Append(ctx context.Context, blocks ...[]byte) (uint64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
+	}
+	defer c.events.deliver()
+	c.write.Lock()
+	defer c.write.Unlock()
+	a := appending{core: c, blocks: blocks}
+	if err := a.plan(); err != nil {
+		return 0, err
+	}
+	if len(blocks) == 0 {
+		return a.from.Length, nil
+	}
+	if err := a.store(); err != nil {
+		return 0, undo([]*appending{&a}, err)
+	}
+	a.publish()
+	return a.from.Length, nil
+}
+
+// AppendAll appends to several cores of one Flusher, wholly or not at all, as
+// Append does for one. Batches of the same core are joined in order.
+func AppendAll(ctx context.Context, batches []Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	all, err := join(batches)
+	if err != nil {
+		return err
+	}
+	for _, a := range all {
+		defer a.core.events.deliver()
+	}
+	for _, a := range all {
+		a.core.write.Lock()
+		defer a.core.write.Unlock()
+	}
+	for _, a := range all {
+		if err := a.plan(); err != nil {
+			return err
+		}
+	}
+	for i, a := range all {
+		if err := a.store(); err != nil {
+			return undo(all[:i+1], err)
+		}
+	}
+	for _, a := range all {
+		a.publish()
+	}
+	return nil
+}
+
+// join gives one appending for each core that gets blocks, in the order in
+// which their locks are taken.
+func join(batches []Batch) ([]*appending, error) {
+	var all []*appending
+	for _, b := range batches {
+		if len(b.Blocks) == 0 {
+			continue
+		}
+		if b.Core.flusher != batches[0].Core.flusher {
+			return nil, errors.New("batches are for cores of different stores")
+		}
+		i := slices.IndexFunc(all, func(a *appending) bool { return a.core == b.Core })
+		if i < 0 {
+			all = append(all, &appending{core: b.Core, blocks: b.Blocks})
+			continue
+		}
+		all[i].blocks = append(slices.Clip(all[i].blocks), b.Blocks...)
+	}
+	slices.SortFunc(all, func(a, b *appending) int { return bytes.Compare(a.core.id[:], b.core.id[:]) })
+	return all, nil
+}
+
+// appending is a batch on its way into one core, whose write lock is held.
+type appending struct {
+	core   *Core
+	blocks [][]byte
+	from   merkle.Tree // before
+	size   uint64      // its byte length
+	batch  *merkle.Batch
+}
+
+// plan checks the blocks and computes the nodes.
+func (a *appending) plan() error {
+	c := a.core
+	if c.pair == nil {
+		return ErrReadOnly
+	}
+	if err := c.usable(); err != nil {
+		return err
+	}
+	a.from, a.size = c.tree, c.size // they change under the write lock alone
+	a.batch = merkle.NewBatch(a.from)
+	for _, b := range a.blocks {
+		if len(b) > MaxBlock {
+			return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), MaxBlock)
+		}
+		if err := a.batch.Append(b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// store writes the blocks, then the nodes. Nobody reads them before publish.
+func (a *appending) store() error {
+	if err := a.core.writeBlocks(a.size, a.blocks); err != nil {
+		return err
+	}
+	return a.core.files.WriteNodes(a.batch.Nodes())
+}
+
+// publish makes the blocks readable here and has them flushed.
+func (a *appending) publish() {
+	c := a.core
+	tree := a.batch.Tree()
+	now := time.Now()
+	c.mu.Lock()
+	c.tree, c.size, c.grown = tree, a.batch.ByteLength(), now
+	c.bits.set(a.from.Length, tree.Length)
+	c.headDirty = true
+	c.events.add(Event{Kind: Appended, From: a.from.Length, To: tree.Length})
+	c.notify()
+	c.mu.Unlock()
+	c.flusher.mark(c)
+}
+
+// undo cuts what a failed batch may have written in each core, and gives the
+// error of the batch. Where that fails too the core has failed: only opening it
+// anew can say what is in its files.
+func undo(all []*appending, cause error) error {
+	for _, a := range all {
+		if err := a.core.cutFiles(a.from.Length, a.size); err != nil {
+			cause = errors.Join(cause, a.core.fail(fmt.Errorf("undo a failed append: %w", err)))
+		}
+	}
+	return fmt.Errorf("append: %w", cause)
+}
+
+// cutFiles drops what lies beyond a length, with the nodes that span it, and
+// syncs: leaf hashes bind no position, so what is left over would look right
+// beside the next blocks (invariant 5).
+func (c *Core) cutFiles(length, size uint64) error {
+	if err := c.files.Cut(int64(size), firstBeyond(length)); err != nil {
+		return err
+	}
+	if err := c.files.EraseNodes(spanning(length)); err != nil {
+		return err
+	}
+	return c.files.Sync()
+}
+
+// firstBeyond is the lowest index from which on no node is below length.
+func firstBeyond(length uint64) uint64 {
+	if length == 0 {
+		return 0
+	}
+	return 2*length - 1
+}
+
+// spanning gives the nodes before firstBeyond that have leaves on both sides of
+// length: the ancestors of the last leaf that reach beyond it.
+func spanning(length uint64) []uint64 {
+	if length == 0 {
+		return nil
+	}
+	var list []uint64
+	for n := 2 * (length - 1); ; n = merkle.Parent(n) {
+		lo, hi := merkle.Span(n)
+		if hi < 2*length {
+			continue
+		}
+		if n < firstBeyond(length) {
+			list = append(list, n)
+		}
+		if lo == 0 {
+			return list
+		}
+	}
+}
+
+// gather bounds the bytes of one write of several blocks.
+const gather = 1 << 20
+
+var buffers = sync.Pool{New: func() any { return new([]byte) }}
+
+// writeBlocks writes adjacent blocks, in one write where they are small.
+func (c *Core) writeBlocks(off uint64, blocks [][]byte) error {
+	if len(blocks) == 1 {
+		return c.files.WriteBlocks(blocks[0], int64(off))
+	}
+	buf := buffers.Get().(*[]byte)
+	defer buffers.Put(buf)
+	for len(blocks) > 0 {
+		*buf = append((*buf)[:0], blocks[0]...)
+		blocks = blocks[1:]
+		for len(blocks) > 0 && len(*buf)+len(blocks[0]) <= gather {
+			*buf = append(*buf, blocks[0]...)
+			blocks = blocks[1:]
+		}
+		if err := c.files.WriteBlocks(*buf, int64(off)); err != nil {
+			return err
+		}
+		off += uint64(len(*buf))
+	}
+	return nil
+}

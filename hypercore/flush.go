@@ -1,0 +1,296 @@
+package hypercore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"syscall"
+
+	"multicore/hypercore/storage"
+)
+
+// Flusher writes the heads of many cores behind their data. It starts when
+// there is something to flush and ends when there is nothing left. A round
+// takes every core that changed meanwhile: it syncs the files of each, signs
+// the heads of own ones, and commits all records in one transaction. Safe for
+// concurrent use.
+type Flusher struct {
+	store storage.Store
+	log   *slog.Logger
+
+	mu      sync.Mutex
+	stopped sync.Cond          // on mu: running became false
+	queue   []*Core            // changed since they were last taken; each has queued set
+	retry   map[*Core]struct{} // whose last commit failed for want of space; tried again with the next round
+	next    *round             // what the queue waits for; nil where it is empty
+	flight  *round             // under way; nil where none is
+	running bool               // a goroutine is in run
+	closed  bool
+
+	// failed holds the cores that answer ErrFailed, until they are opened anew.
+	failed map[DiscoveryKey]*Core
+}
+
+// round is one run over all changed cores.
+type round struct {
+	done   chan struct{}
+	errs   map[*Core]error // complete when done is closed
+	commit error
+}
+
+// err is that of one core.
+func (r *round) err(c *Core) error {
+	if err := r.errs[c]; err != nil {
+		return err
+	}
+	return r.commit
+}
+
+// all is what went wrong with any core.
+func (r *round) all() error {
+	var errs []error
+	for _, err := range r.errs {
+		errs = append(errs, err)
+	}
+	return errors.Join(append(errs, r.commit)...)
+}
+
+// NewFlusher serves the cores of one store. log may be nil.
+func NewFlusher(st storage.Store, log *slog.Logger) *Flusher {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	f := &Flusher{store: st, log: log, retry: make(map[*Core]struct{}), failed: make(map[DiscoveryKey]*Core)}
+	f.stopped.L = &f.mu
+	return f
+}
+
+// Close flushes and then refuses further work; the cores are to be closed
+// before it. Safe twice.
+func (f *Flusher) Close() error {
+	err := f.Flush(context.Background())
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.closed = true
+	for f.running {
+		f.stopped.Wait()
+	}
+	return err
+}
+
+// Flush returns when everything appended or applied before the call is on the
+// disk, or with what prevented it.
+func (f *Flusher) Flush(ctx context.Context) error {
+	f.mu.Lock()
+	for c := range f.retry {
+		f.enqueue(c)
+	}
+	rounds := []*round{f.flight, f.next}
+	failed := slices.Collect(maps.Values(f.failed))
+	f.mu.Unlock()
+	var errs []error
+	for _, c := range failed {
+		if err := c.failure(); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for _, r := range rounds {
+		if r == nil {
+			continue
+		}
+		if err := r.wait(ctx); err != nil {
+			return err
+		}
+		errs = append(errs, r.all())
+	}
+	return errors.Join(errs...)
+}
+
+// flush is Flush for one core.
+func (f *Flusher) flush(ctx context.Context, c *Core) error {
+	f.mu.Lock()
+	if _, ok := f.retry[c]; ok {
+		f.enqueue(c)
+	}
+	r := c.round
+	if c.queued.Load() {
+		r = f.next
+	}
+	f.mu.Unlock()
+	if r == nil {
+		return nil
+	}
+	if err := r.wait(ctx); err != nil {
+		return err
+	}
+	return r.err(c)
+}
+
+// forget drops a core that is being closed: what could not be committed is for
+// recovery to find.
+func (f *Flusher) forget(c *Core) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.retry, c)
+	c.round = nil
+}
+
+func (r *round) wait(ctx context.Context) error {
+	select {
+	case <-r.done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// mark says that c has something to flush. The caller holds c.write and has
+// published the change, so that the next round's snapshot has it.
+func (f *Flusher) mark(c *Core) {
+	if c.queued.Load() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.enqueue(c)
+}
+
+// enqueue adds c to the queue and starts the goroutine. f.mu is held.
+func (f *Flusher) enqueue(c *Core) {
+	if f.closed || c.queued.Load() {
+		return
+	}
+	c.queued.Store(true)
+	f.queue = append(f.queue, c)
+	if f.next == nil {
+		f.next = &round{done: make(chan struct{}), errs: make(map[*Core]error)}
+	}
+	if !f.running {
+		f.running = true
+		go f.run()
+	}
+}
+
+// run flushes round after round until nothing is left.
+func (f *Flusher) run() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for len(f.queue) > 0 {
+		for c := range f.retry {
+			f.enqueue(c)
+		}
+		clear(f.retry)
+		cores, r := f.queue, f.next
+		f.queue, f.next, f.flight = nil, nil, r
+		for _, c := range cores {
+			c.round = r
+			c.queued.Store(false) // before the snapshot: see mark
+		}
+		f.mu.Unlock()
+		f.do(r, cores)
+		f.mu.Lock()
+		f.flight = nil
+		for _, c := range cores {
+			if c.round == r && r.err(c) == nil {
+				c.round = nil
+			}
+		}
+		close(r.done)
+	}
+	f.running = false
+	f.stopped.Broadcast()
+}
+
+// do is one round.
+func (f *Flusher) do(r *round, cores []*Core) {
+	snaps := make([]*snapshot, 0, len(cores))
+	for _, c := range cores {
+		if s := c.snapshot(); s != nil {
+			snaps = append(snaps, s)
+		} else if err := c.failure(); err != nil {
+			r.errs[c] = err
+		}
+	}
+	snaps = f.prepare(r, snaps)
+	if len(snaps) == 0 {
+		return
+	}
+	err := f.store.Update(func(tx storage.Tx) error {
+		for _, s := range snaps {
+			if err := s.write(tx); err != nil {
+				return fmt.Errorf("core %s: %w", s.core.id, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		f.abandon(r, snaps, err)
+	} else {
+		for _, s := range snaps {
+			s.publish()
+		}
+	}
+	for _, s := range snaps {
+		s.core.events.deliver()
+	}
+}
+
+// abandon deals with records that were not committed. With a full disk they
+// stay as they were and the next round tries again; anything else may have left
+// pages of the database in doubt.
+func (f *Flusher) abandon(r *round, snaps []*snapshot, err error) {
+	r.commit = fmt.Errorf("commit heads: %w", err)
+	f.log.Error("heads were not committed", "cores", len(snaps), "err", err)
+	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	for _, s := range snaps {
+		s.restore()
+		if !full {
+			s.core.fail(r.commit)
+		}
+	}
+	if !full {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range snaps {
+		f.retry[s.core] = struct{}{}
+	}
+}
+
+// syncs bounds how many cores are synced at a time: the disk joins what comes
+// together.
+const syncs = 16
+
+// prepare syncs and signs, and gives the snapshots for which both succeeded.
+func (f *Flusher) prepare(r *round, snaps []*snapshot) []*snapshot {
+	errs := make([]error, len(snaps))
+	if len(snaps) == 1 {
+		errs[0] = snaps[0].prepare()
+	} else {
+		var group sync.WaitGroup
+		slots := make(chan struct{}, syncs)
+		for i, s := range snaps {
+			slots <- struct{}{}
+			group.Go(func() {
+				errs[i] = s.prepare()
+				<-slots
+			})
+		}
+		group.Wait()
+	}
+	ready := snaps[:0]
+	for i, s := range snaps {
+		if errs[i] == nil {
+			ready = append(ready, s)
+			continue
+		}
+		r.errs[s.core] = s.core.fail(errs[i])
+		s.core.events.deliver()
+	}
+	return ready
+}

@@ -1,0 +1,235 @@
+package hypercore
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"golang.org/x/crypto/blake2b"
+
+	"multicore/hypercore/merkle"
+	"multicore/hypercore/storage"
+)
+
+// Release ends the hold: a peer has answered for this core and has nothing
+// longer. What was appended is signed with the next flush.
+func (c *Core) Release() error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usableLocked(); err != nil || !c.held {
+		return err
+	}
+	c.held, c.infoDirty, c.headDirty = false, true, true
+	c.notify()
+	c.flusher.mark(c)
+	return nil
+}
+
+// adopt takes over a longer head of an own core behind which blocks were
+// appended that nobody has seen: they move behind the new head. The steps, each
+// on the disk before the next:
+//
+//  1. the tail is copied aside, to the files of moveID;
+//  2. the head record says what is to be done (move);
+//  3. the tail is written behind the new head, with nodes to match;
+//  4. the head record is that of the new state.
+//
+// Before 2 nothing has changed; from there on recovery goes on with 3. The
+// blocks between the old head and the new one are not held. c.write is held.
+func (c *Core) adopt(change *merkle.Change) error {
+	count := c.tree.Length - c.head.Length
+	if err := c.setAside(count); err != nil {
+		return fmt.Errorf("adopt length %d: %w", change.Tree.Length, err)
+	}
+	m := &moveRecord{
+		fork: change.Tree.Fork, tree: recordTree(change.Tree), signature: slices.Clone(change.Signature),
+		nodes: change.Nodes, count: count,
+	}
+	moved := make(chan struct{})
+	c.mu.Lock()
+	c.era++ // from here on no round commits what it took before
+	c.moving = moved
+	from, grown, info := c.head.Length, c.grown, c.record().append(nil)
+	old := headRecord{fork: c.head.Fork, tree: recordTree(c.head), signature: c.signature,
+		contiguous: min(c.bits.contiguous, from), grown: grown, move: m}
+	c.mu.Unlock()
+	err := c.flusher.store.Update(func(tx storage.Tx) error { return putRecords(tx, c.id, info, &old, nil) })
+	if err == nil {
+		err = c.finishMove(&old)
+	}
+	if err != nil {
+		err = c.fail(fmt.Errorf("adopt length %d: %w", change.Tree.Length, err))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moving = nil
+	close(moved)
+	if err != nil {
+		return err
+	}
+	c.log.Info("adopted a longer head and moved what was appended behind it",
+		"core", c.id.String(), "length", change.Tree.Length, "moved", count)
+	c.events.add(Event{Kind: Upgraded, From: from, To: c.head.Length})
+	c.events.add(Event{Kind: Appended, From: c.head.Length, To: c.tree.Length})
+	c.notify()
+	c.flusher.mark(c)
+	return nil
+}
+
+// moveID names the files in which a tail waits while it is moved: its bytes from
+// 0 on, and its leaves as if it were a log of its own.
+func moveID(id DiscoveryKey) storage.ID {
+	return storage.ID(blake2b.Sum256(append([]byte("multicore move "), id[:]...)))
+}
+
+// setAside copies the blocks beyond the head to the files of moveID.
+func (c *Core) setAside(count uint64) error {
+	aside := c.flusher.store.Files(moveID(c.id))
+	if err := aside.Cut(0, 0); err != nil {
+		return err
+	}
+	var leaves []merkle.Node
+	for j := range count {
+		leaf, ok, err := node(c.tree, c.files, 2*(c.head.Length+j))
+		if err != nil {
+			return err
+		}
+		if !ok {
+			return &merkle.MissingNodeError{Index: 2 * (c.head.Length + j)}
+		}
+		leaf.Index = 2 * j
+		if leaves = append(leaves, leaf); len(leaves) == moveNodes || j == count-1 {
+			if err := aside.WriteNodes(leaves); err != nil {
+				return err
+			}
+			leaves = leaves[:0]
+		}
+	}
+	from := int64(c.head.ByteLength())
+	buf := make([]byte, gather)
+	for off, end := int64(0), int64(c.size)-from; off < end; off += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), end-off)]
+		if _, err := c.files.ReadBlocks(buf, from+off); err != nil {
+			return err
+		}
+		if err := aside.WriteBlocks(buf, off); err != nil {
+			return err
+		}
+	}
+	return aside.Sync()
+}
+
+// moveNodes bounds how many nodes are written at a time.
+const moveNodes = 4096
+
+// finishMove does steps 3 and 4 of adopt, which may have been begun before.
+// c.write is held, or the core is being opened.
+func (c *Core) finishMove(r *headRecord) error {
+	m := r.move
+	if err := c.cutFiles(r.tree.length, r.tree.size); err != nil {
+		return err
+	}
+	if err := c.files.WriteNodes(lastOfEach(m.nodes)); err != nil {
+		return err
+	}
+	head, err := c.loadTree(m.fork, m.tree)
+	if err != nil {
+		return err
+	}
+	tree, err := c.writeTail(head, m.count)
+	if err != nil {
+		return err
+	}
+	if err := c.files.Sync(); err != nil {
+		return err
+	}
+
+	c.mu.Lock()
+	c.bits.clear(r.tree.length, merkle.MaxLength)
+	c.bits.set(head.Length, tree.Length)
+	c.era++
+	c.tree, c.size, c.head, c.signature = tree, tree.ByteLength(), head, m.signature
+	c.durable, c.stored = head.Length, tree.Length
+	c.grown = time.Now()
+	tail := recordTree(tree)
+	done := headRecord{fork: head.Fork, tree: m.tree, signature: m.signature, contiguous: c.bits.contiguous, grown: c.grown, tail: &tail}
+	pages := c.bits.takeChanged()
+	c.headDirty = true
+	c.mu.Unlock()
+	if err := c.flusher.store.Update(func(tx storage.Tx) error { return putRecords(tx, c.id, nil, &done, pages) }); err != nil {
+		return err
+	}
+	return c.flusher.store.Files(moveID(c.id)).Cut(0, 0)
+}
+
+// writeTail appends the blocks that wait aside to the files, behind head.
+func (c *Core) writeTail(head merkle.Tree, count uint64) (merkle.Tree, error) {
+	aside := c.flusher.store.Files(moveID(c.id))
+	tree := head
+	var off int64
+	for tree.Length < head.Length+count {
+		batch := merkle.NewBatch(tree)
+		var bytes []byte
+		for batch.Length() < head.Length+count && len(batch.Nodes()) < moveNodes && len(bytes) < gather {
+			j := batch.Length() - head.Length
+			leaf, ok, err := aside.Node(2 * j)
+			if err != nil {
+				return merkle.Tree{}, err
+			}
+			if !ok || leaf.Size > MaxBlock {
+				return merkle.Tree{}, &DamageError{File: "tail that is being moved", Offset: 2 * j * treeNodeBytes, Reason: fmt.Sprintf("leaf %d is missing", j)}
+			}
+			block := make([]byte, leaf.Size)
+			if _, err := aside.ReadBlocks(block, off); err != nil && (err != io.EOF || len(block) > 0) {
+				return merkle.Tree{}, err
+			}
+			if merkle.LeafHash(block) != leaf.Hash {
+				return merkle.Tree{}, &DamageError{File: "tail that is being moved", Offset: uint64(off), Reason: fmt.Sprintf("block %d does not match its hash", j)}
+			}
+			if err := batch.Append(block); err != nil {
+				return merkle.Tree{}, err
+			}
+			bytes = append(bytes, block...)
+			off += int64(len(block))
+		}
+		if err := c.files.WriteBlocks(bytes, int64(tree.ByteLength())); err != nil {
+			return merkle.Tree{}, err
+		}
+		if err := c.files.WriteNodes(batch.Nodes()); err != nil {
+			return merkle.Tree{}, err
+		}
+		tree = batch.Tree()
+	}
+	return tree, nil
+}
+
+// recoverMove goes on with a move that was begun, then recovers as usual.
+func (c *Core) recoverMove(r *headRecord) error {
+	if !c.own {
+		return c.recordError("head record", errors.New("a move in a core that is not ours"))
+	}
+	if _, err := c.loadTree(r.fork, r.tree); err != nil {
+		return err
+	}
+	c.log.Warn("going on with a move of appended blocks", "core", c.id.String(), "length", r.move.tree.length, "moved", r.move.count)
+	return c.finishMove(r)
+}
+
+// lastOfEach keeps the last node of each index.
+func lastOfEach(nodes []merkle.Node) []merkle.Node {
+	last := make(map[uint64]int, len(nodes))
+	for i, n := range nodes {
+		last[n.Index] = i
+	}
+	var keep []merkle.Node
+	for i, n := range nodes {
+		if last[n.Index] == i {
+			keep = append(keep, n)
+		}
+	}
+	return keep
+}

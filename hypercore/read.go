@@ -1,0 +1,237 @@
+package hypercore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"golang.org/x/sync/errgroup"
+
+	"multicore/hypercore/merkle"
+)
+
+// Has reports whether block i is held here.
+func (c *Core) Has(i uint64) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return i < c.tree.Length && c.bits.has(i)
+}
+
+// Held copies the held bits of the blocks [start, start+32*len(words)); start is
+// a multiple of 32, and bit j of words[w] is block start+32*w+j.
+func (c *Core) Held(start uint64, words []uint32) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	c.bits.copyTo(start, words)
+}
+
+// Block reads a block that is held here: ErrNotHeld, ErrPastEnd. It is not
+// verified again.
+func (c *Core) Block(i uint64) ([]byte, error) {
+	for {
+		v, err := c.look()
+		if err != nil {
+			return nil, err
+		}
+		if i >= v.tree.Length {
+			return nil, fmt.Errorf("block %d of %d: %w", i, v.tree.Length, ErrPastEnd)
+		}
+		if !c.Has(i) {
+			return nil, fmt.Errorf("block %d: %w", i, ErrNotHeld)
+		}
+		block, err := c.readBlock(v, i)
+		if !c.still(v) {
+			continue
+		}
+		if errors.Is(err, merkle.ErrMissingNode) || errors.Is(err, io.EOF) {
+			return nil, c.lose(v, i, err)
+		}
+		return block, err
+	}
+}
+
+func (c *Core) readBlock(v view, i uint64) ([]byte, error) {
+	off, size, err := c.extent(v, i)
+	if err != nil {
+		return nil, err
+	}
+	block := make([]byte, size)
+	if _, err := c.files.ReadBlocks(block, int64(off)); err != nil && (size > 0 || err != io.EOF) {
+		return nil, fmt.Errorf("block %d: %w", i, err)
+	}
+	return block, nil
+}
+
+// lose gives up block i, which is recorded as held but is not there, so that it
+// is fetched again. An own block that no peer can have is damage.
+func (c *Core) lose(v view, i uint64, cause error) error {
+	c.write.Lock()
+	defer c.write.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if i >= c.head.Length {
+		return &DamageError{File: "blocks", Reason: fmt.Sprintf("block %d: %v", i, cause)}
+	}
+	if c.era == v.era && c.bits.has(i) && c.usableLocked() == nil {
+		c.log.Warn("block is damaged and will be fetched again", "core", c.id.String(), "block", i, "err", cause)
+		c.bits.clear(i, i+1)
+		c.headDirty = true
+		c.notify()
+		c.flusher.mark(c)
+	}
+	return fmt.Errorf("block %d: %w: %w", i, ErrNotHeld, cause)
+}
+
+// Get reads a block, fetching it where it is not held. ErrPastEnd at or beyond
+// the length; ErrNotHeld and ErrNoPeers where there is no Source; else the
+// Source's error.
+func (c *Core) Get(ctx context.Context, i uint64) ([]byte, error) {
+	if err := c.awaitHead(ctx); err != nil {
+		return nil, err
+	}
+	for {
+		block, err := c.Block(i)
+		if !errors.Is(err, ErrNotHeld) {
+			return block, err
+		}
+		if err := c.fetch(ctx, err, func(s Source) error { return s.FetchBlock(ctx, i) }); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// Extent is the byte offset and the size of block i. Where they are not known
+// here, peers are asked for that node of the tree.
+func (c *Core) Extent(ctx context.Context, i uint64) (off, size uint64, err error) {
+	if err := c.awaitHead(ctx); err != nil {
+		return 0, 0, err
+	}
+	for {
+		off, size, err := c.LocalExtent(i)
+		if !errors.Is(err, ErrNotHeld) {
+			return off, size, err
+		}
+		if err := c.fetch(ctx, err, func(s Source) error { return s.FetchNode(ctx, 2*i) }); err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+// Seek finds the block that holds byte off, and the position in it; the byte
+// length itself is (length, 0), what lies beyond is ErrPastEnd. Peers are asked
+// for nodes where it takes some.
+func (c *Core) Seek(ctx context.Context, off uint64) (i, within uint64, err error) {
+	if err := c.awaitHead(ctx); err != nil {
+		return 0, 0, err
+	}
+	for {
+		v, err := c.look()
+		if err != nil {
+			return 0, 0, err
+		}
+		i, within, found, err := c.seek(v, off)
+		if !c.still(v) {
+			continue
+		}
+		if err != nil || found {
+			return i, within, err
+		}
+		missing := fmt.Errorf("byte %d: %w", off, ErrNotHeld)
+		if err := c.fetch(ctx, missing, func(s Source) error { return s.FetchSeek(ctx, off) }); err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+// seek is Seek by stored nodes.
+func (c *Core) seek(v view, off uint64) (i, within uint64, found bool, err error) {
+	if off == v.size {
+		return v.tree.Length, 0, true, nil
+	}
+	if off > v.size {
+		return 0, 0, false, fmt.Errorf("byte %d of %d: %w", off, v.size, ErrPastEnd)
+	}
+	at, start, found, err := merkle.Find(v.tree, c.files, off)
+	if err != nil || !found {
+		return 0, 0, false, err
+	}
+	return at.Index / 2, off - start, true, nil
+}
+
+// fetches bounds how many blocks one ReadAt asks for at a time.
+const fetches = 64
+
+// ReadAt reads bytes of the log, fetching just the blocks that they lie in.
+// io.EOF at the end, as with io.ReaderAt.
+func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
+	if err := c.awaitHead(ctx); err != nil {
+		return 0, err
+	}
+	for {
+		v, err := c.look()
+		if err != nil {
+			return 0, err
+		}
+		if off >= v.size {
+			return 0, io.EOF
+		}
+		n := int(min(uint64(len(p)), v.size-off))
+		if n == 0 {
+			return 0, nil
+		}
+		if err := c.cover(ctx, v, off, uint64(n)); err != nil {
+			return 0, err
+		}
+		_, err = c.files.ReadBlocks(p[:n], int64(off))
+		if !c.still(v) {
+			continue
+		}
+		if err == io.EOF {
+			if err = c.dropBeyond(); err == nil {
+				continue
+			}
+		}
+		if err == nil && n < len(p) {
+			err = io.EOF
+		}
+		return n, err
+	}
+}
+
+// cover fetches what is missing of the blocks that hold the bytes
+// [off, off+n), n > 0.
+func (c *Core) cover(ctx context.Context, v view, off, n uint64) error {
+	if c.holdsAll(v) {
+		return nil
+	}
+	first, _, err := c.Seek(ctx, off)
+	if err != nil {
+		return err
+	}
+	last := first
+	if _, size, err := c.LocalExtent(first); err != nil || size < n {
+		if last, _, err = c.Seek(ctx, off+n-1); err != nil {
+			return err
+		}
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.SetLimit(fetches)
+	for i := first; i <= last; i++ {
+		if c.Has(i) || gctx.Err() != nil {
+			continue
+		}
+		group.Go(func() error {
+			missing := fmt.Errorf("block %d: %w", i, ErrNotHeld)
+			return c.fetch(gctx, missing, func(s Source) error { return s.FetchBlock(gctx, i) })
+		})
+	}
+	return group.Wait()
+}
+
+// holdsAll reports whether every block of v is held.
+func (c *Core) holdsAll(v view) bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.bits.contiguous >= v.tree.Length
+}

@@ -1,0 +1,171 @@
+package hypercore
+
+import (
+	"fmt"
+
+	"multicore/hypercore/merkle"
+	"multicore/hypercore/storage"
+)
+
+// snapshot is the state of a core that one round makes durable.
+type snapshot struct {
+	core       *Core
+	era        uint64
+	tree       merkle.Tree // all that is to be durable
+	head       merkle.Tree // what peers are to see; its roots are missing while unsigned is set
+	signature  []byte
+	unsigned   bool // head needs a signature
+	contiguous uint64
+	record     headRecord
+	info       []byte            // encoded core record; nil where it did not change
+	pages      map[uint64][]byte // as bitfield.takeChanged
+	void       bool              // the log was moved or cut since
+}
+
+// snapshot takes what changed since the last one; nil where there is nothing.
+func (c *Core) snapshot() *snapshot {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.failed != nil || !c.headDirty && !c.infoDirty && len(c.bits.changed) == 0 {
+		return nil
+	}
+	s := &snapshot{core: c, era: c.era, tree: c.tree, head: c.head, signature: c.signature, contiguous: c.bits.contiguous}
+	if c.own && c.pair != nil {
+		length := c.tree.Length
+		if c.held {
+			length = min(length, max(c.unheld, c.head.Length))
+		}
+		if length > c.head.Length {
+			s.unsigned = true
+			s.head = merkle.Tree{Fork: c.tree.Fork, Length: length}
+			if length == c.tree.Length {
+				s.head = c.tree
+			}
+		}
+	}
+	if c.infoDirty || c.headDirty && !c.recorded {
+		s.info = c.record().append(nil)
+	}
+	s.pages = c.bits.takeChanged()
+	s.record = headRecord{grown: c.grown}
+	c.headDirty, c.infoDirty = false, false
+	return s
+}
+
+// record is the core's record. c.mu is held.
+func (c *Core) record() *coreRecord {
+	r := &coreRecord{key: c.key, own: c.own, held: c.held, unheld: c.unheld}
+	if c.manifest != nil && !c.manifest.Legacy {
+		r.manifest = c.manifest.Encode()
+	}
+	return r
+}
+
+// restore marks as changed what was not committed.
+func (s *snapshot) restore() {
+	c := s.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.headDirty = true
+	c.infoDirty = c.infoDirty || s.info != nil
+	c.bits.untake(s.pages)
+}
+
+// prepare puts the data on the disk, and only then signs (invariant 3).
+func (s *snapshot) prepare() error {
+	c := s.core
+	if err := c.files.Sync(); err != nil {
+		return err
+	}
+	if s.unsigned {
+		if s.head.Roots == nil {
+			roots, err := readRoots(c.files, s.head.Length)
+			if err != nil {
+				return err
+			}
+			s.head.Roots = roots
+		}
+		signature, err := c.pair.Sign(c.manifest, s.head)
+		if err != nil {
+			return fmt.Errorf("sign length %d: %w", s.head.Length, err)
+		}
+		s.signature = signature
+	}
+	s.record.fork = s.head.Fork
+	s.record.tree = recordTree(s.head)
+	s.record.signature = s.signature
+	s.record.contiguous = s.contiguous
+	if s.tree.Length > s.head.Length {
+		tail := recordTree(s.tree)
+		s.record.tail = &tail
+	}
+	return nil
+}
+
+// write puts the records, unless the log was moved or cut since: whoever did
+// that has written or will write later ones. Nothing is marked void after this
+// transaction began, because the mover's own transaction comes after it.
+func (s *snapshot) write(tx storage.Tx) error {
+	c := s.core
+	c.mu.RLock()
+	s.void = c.era != s.era
+	c.mu.RUnlock()
+	if s.void {
+		return nil
+	}
+	return putRecords(tx, c.id, s.info, &s.record, s.pages)
+}
+
+// putRecords writes the records of a core; a nil info stays as it is.
+func putRecords(tx storage.Tx, id DiscoveryKey, info []byte, head *headRecord, pages map[uint64][]byte) error {
+	if info != nil {
+		if err := tx.Bucket(coreBucket).Put(id[:], info); err != nil {
+			return err
+		}
+	}
+	if err := tx.Bucket(headBucket).Put(id[:], head.append(nil)); err != nil {
+		return err
+	}
+	bucket := tx.Bucket(bitfieldBucket)
+	for n, record := range pages {
+		var err error
+		if len(record) == 0 {
+			err = bucket.Delete(pageKey(id, n))
+		} else {
+			err = bucket.Put(pageKey(id, n), record)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// publish makes what was committed known, to peers first of all.
+func (s *snapshot) publish() {
+	c := s.core
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.void {
+		c.headDirty = true
+		c.infoDirty = c.infoDirty || s.info != nil
+		c.bits.untake(s.pages)
+		return
+	}
+	c.recorded = true
+	if c.era != s.era {
+		return
+	}
+	c.stored = s.tree.Length
+	from := c.head.Length
+	if c.own {
+		c.head, c.signature = s.head, s.signature
+		c.durable = s.head.Length
+		if s.head.Length > from {
+			c.events.add(Event{Kind: Durable, From: from, To: s.head.Length})
+		}
+	} else {
+		c.durable = s.head.Length
+	}
+	c.notify()
+}
