@@ -1,0 +1,271 @@
+package replicate
+
+import (
+	"time"
+
+	"multicore/hypercore"
+	"multicore/hypercore/wire"
+)
+
+// A channel is one core on one stream (spec 11, 12):
+//
+//	          our open                 their open
+//	(none) ------------> opening -------------------> open ---> (gone)
+//	   |                    | we close                 ^  either closes
+//	   |                    v                          |
+//	   |                 closing --> (gone), when their open or reject came
+//	   +------------------ their open, ours sent ------+
+//
+// Nothing but our open is sent before theirs came with a valid capability.
+type channel struct {
+	id     hypercore.DiscoveryKey
+	core   *core // nil while closing
+	peer   *peer
+	state  channelState
+	local  uint64
+	remote uint64
+
+	them   them
+	blocks blockSet
+	denied map[uint64]struct{} // blocks it announced and answered with noData
+	opened time.Time
+
+	requests              map[uint64]*request // by id; what we asked
+	lastID                uint64
+	lateLeft              int // answers to cancelled requests that may still come
+	pushes                int
+	wanted                map[uint64]struct{} // windows we sent a want for
+	cursor                uint64              // every block before it was looked at for a download
+	forkSeen              uint64              // higher fork that was noted in the log
+	noUpgrade, noManifest bool                // asked and not given, until its state or ours changes
+
+	answers map[uint64]*served // by id; what it asked
+	wanting []window           // stretches it wants to hear about
+
+	what     due
+	listed   bool     // in peer.due
+	news     []extent // blocks to announce
+	isReader bool     // in peer.readers
+	isHungry bool     // in peer.hungry
+}
+
+type channelState int
+
+const (
+	opening channelState = iota
+	open
+	closing
+	gone
+)
+
+// them is a peer's last sync.
+type them struct {
+	synced       bool
+	fork, length uint64
+	acked        uint64 // our length as it knows it, 0 if forks differ
+	canUpgrade   bool
+	uploading    bool
+	downloading  bool
+	hasManifest  bool
+}
+
+// reopening is a core that a peer closed although it had more to give.
+type reopening struct {
+	count int
+	at    time.Time // zero: not now
+}
+
+// offer opens c towards p, if it may and p did not refuse it.
+func (m *machine) offer(p *peer, c *core) {
+	if p.channels[c.id] != nil || !c.opensTo(p) || len(p.channels) >= maxChannels {
+		return
+	}
+	if _, no := p.refused[c.id]; no {
+		return
+	}
+	m.newChannel(p, c)
+}
+
+// newChannel sends our open.
+func (m *machine) newChannel(p *peer, c *core) *channel {
+	ch := &channel{
+		id: c.id, core: c, peer: p, local: p.ours.take(),
+		requests: make(map[uint64]*request),
+		blocks:   blockSet{budget: &p.pages},
+	}
+	p.channels[c.id] = ch
+	p.locals[ch.local] = ch
+	delete(p.refused, c.id)
+	h := wire.Handshake{Seeks: true, Capability: hypercore.Capability(c.key, p.hash[:], p.initiator)}
+	m.control(p, wire.Open{Channel: ch.local, Protocol: wire.Protocol, ID: c.id[:], Handshake: h.Append(nil)}, 96)
+	return ch
+}
+
+// admit checks the id of an open against the rule of spec 11: freed before, or
+// the next one.
+func (p *peer) admit(id uint64) error {
+	switch {
+	case id == p.highest+1:
+		p.highest = id
+	case id == 0 || id > p.highest+1:
+		return blame("open of channel %d, highest so far %d", id, p.highest)
+	case p.bound[id] != nil:
+		return blame("open of channel %d, which is open", id)
+	}
+	return nil
+}
+
+// refuse rejects an open: of a core we do not have, or with a capability that
+// does not show knowledge of its key. Both look the same.
+func (m *machine) refuse(p *peer, id uint64, now time.Time) error {
+	if !p.refusals.take(maxRefusals, refillEvery, now) {
+		return blame("too many opens of unknown cores")
+	}
+	m.control(p, wire.Reject{Channel: id}, 0)
+	return nil
+}
+
+// bind joins the peer's open with ours. Its capability was checked.
+func (m *machine) bind(p *peer, id uint64, c *core, now time.Time) error {
+	ch := p.channels[c.id]
+	switch {
+	case ch == nil:
+		if len(p.channels) >= maxChannels {
+			return blame("more than %d channels", maxChannels)
+		}
+		ch = m.newChannel(p, c)
+	case ch.state == closing: // their open crossed our close: both are over
+		m.drop(ch)
+		m.offer(p, c)
+		m.forget(c)
+		return nil
+	case ch.state == open:
+		return m.refuse(p, id, now)
+	}
+	ch.state, ch.remote, ch.opened = open, id, now
+	p.bound[id] = ch
+	c.channels = append(c.channels, ch)
+	p.order = append(p.order, ch)
+	p.proved[c.id] = struct{}{}
+	m.reached[c.id] = struct{}{}
+	m.changed = true
+	m.dirty(ch, dueSync|dueRange)
+	for _, d := range m.dependents[c.id] {
+		m.offer(p, d)
+	}
+	return nil
+}
+
+// rejected takes the peer's reject of our open.
+func (m *machine) rejected(p *peer, local uint64) {
+	ch := p.locals[local]
+	if ch == nil || ch.state == open {
+		return
+	}
+	again := ch.state == closing
+	m.drop(ch)
+	c := m.cores[ch.id]
+	switch {
+	case c == nil:
+	case again:
+		m.offer(p, c)
+	default:
+		p.refused[ch.id] = struct{}{}
+		m.forget(c)
+	}
+}
+
+// closed takes the peer's close.
+func (m *machine) closed(p *peer, remote uint64, now time.Time) {
+	ch := p.bound[remote]
+	if ch == nil {
+		return
+	}
+	c, last := ch.core, ch.them
+	m.unbind(ch, now)
+	if len(c.attached) > 0 && last.uploading && !last.downloading {
+		r := p.reopens[c.id]
+		if r.count < maxReopens {
+			r.at = now.Add(time.Second << r.count)
+			r.count++
+			p.reopens[c.id] = r
+		}
+	}
+	m.forget(c)
+}
+
+// reopen opens again what a peer closed for want of interest.
+func (m *machine) reopen(p *peer, now time.Time) {
+	for id, r := range p.reopens {
+		if r.at.IsZero() || now.Before(r.at) {
+			continue
+		}
+		r.at = time.Time{}
+		p.reopens[id] = r
+		if c := m.cores[id]; c != nil {
+			m.offer(p, c)
+		}
+	}
+}
+
+// closeChannel ends a channel from our side.
+func (m *machine) closeChannel(ch *channel, now time.Time) {
+	p := ch.peer
+	m.control(p, wire.Close{Channel: ch.local}, 0)
+	if ch.state == opening {
+		ch.state, ch.core = closing, nil
+		return
+	}
+	m.unbind(ch, now)
+}
+
+// unbind ends a channel at once; requests under way move on.
+func (m *machine) unbind(ch *channel, now time.Time) {
+	p, c := ch.peer, ch.core
+	was := ch.state
+	m.drop(ch)
+	if was != open {
+		return
+	}
+	delete(p.bound, ch.remote)
+	c.channels = without(c.channels, ch)
+	p.order = without(p.order, ch)
+	p.wants -= len(ch.wanting)
+	for _, s := range ch.answers {
+		s.over = true
+		p.waiting--
+	}
+	ch.answers, ch.wanting, ch.news = nil, nil, nil
+	ch.blocks.clear()
+	m.changed = true
+	var lost []*request
+	for _, r := range p.asked {
+		if r.ch == ch && !r.over {
+			lost = append(lost, r)
+		}
+	}
+	for _, r := range lost {
+		m.release(r)
+		m.again(r, now)
+	}
+	m.tryUpgrade(c, now)
+	m.checkRefresh(c, now)
+}
+
+// drop frees our id of a channel.
+func (m *machine) drop(ch *channel) {
+	p := ch.peer
+	delete(p.channels, ch.id)
+	delete(p.locals, ch.local)
+	p.ours.give(ch.local)
+	ch.state = gone
+}
+
+func without[T comparable](list []T, x T) []T {
+	for i, y := range list {
+		if y == x {
+			return append(list[:i], list[i+1:]...)
+		}
+	}
+	return list
+}

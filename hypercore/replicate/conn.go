@@ -1,0 +1,152 @@
+package replicate
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"multicore/hypercore/wire"
+)
+
+// conn drives one stream: run reads, and a second goroutine writes. Reading
+// never waits for writing, so two full pipes cannot block each other.
+type conn struct {
+	swarm  *Swarm
+	stream io.ReadWriteCloser
+	peer   *peer
+	since  time.Time
+
+	sent, received atomic.Uint64
+
+	kicked chan struct{} // there is something to send
+	failed chan struct{} // closed by fail
+	once   sync.Once
+	err    error // why; set before failed is closed
+}
+
+func newConn(s *Swarm, c Conn) *conn {
+	return &conn{
+		swarm: s, stream: c.Stream, since: time.Now(),
+		kicked: make(chan struct{}, 1),
+		failed: make(chan struct{}),
+	}
+}
+
+// kick wakes the writing goroutine.
+func (c *conn) kick() {
+	select {
+	case c.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// fail ends the stream for the first reason given.
+func (c *conn) fail(err error) {
+	c.once.Do(func() {
+		c.err = err
+		close(c.failed)
+		go c.stream.Close() // it may wait for the peer, and locks are held here
+	})
+}
+
+// run serves the stream to its end.
+func (c *conn) run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() { c.fail(ctx.Err()) })
+	defer stop()
+	var writing sync.WaitGroup
+	writing.Go(func() {
+		if err := c.write(); err != nil {
+			c.fail(err)
+		}
+	})
+	c.fail(c.read())
+	c.stream.Close()
+	writing.Wait()
+	if isMisbehaved(c.err) {
+		c.swarm.logger.Warn("peer dropped", "peer", c.peer.name, "error", c.err)
+	}
+	return c.err
+}
+
+// firstChunk is how much of a frame is allocated before bytes of it came.
+const firstChunk = 1 << 20
+
+// read takes frames until the stream ends.
+func (c *conn) read() error {
+	r := bufio.NewReaderSize(counter{c.stream, &c.received}, 64<<10)
+	var buf []byte
+	for {
+		var head [wire.FrameHeader]byte
+		if _, err := io.ReadFull(r, head[:]); err != nil {
+			return err
+		}
+		n := wire.FrameLength(head[:])
+		if n > wire.MaxPlaintext {
+			return blame("frame of %d bytes, at most %d", n, wire.MaxPlaintext)
+		}
+		for buf = buf[:0]; len(buf) < n; {
+			at := len(buf)
+			buf = append(buf, make([]byte, min(n-at, max(at, firstChunk)))...)
+			if _, err := io.ReadFull(r, buf[at:]); err != nil {
+				return fmt.Errorf("in a frame of %d bytes: %w", n, err)
+			}
+		}
+		if err := wire.EachMessage(buf, c.message); err != nil {
+			return err
+		}
+		if cap(buf) > firstChunk {
+			buf = nil
+		}
+	}
+}
+
+// counter counts the bytes that are read.
+type counter struct {
+	r io.Reader
+	n *atomic.Uint64
+}
+
+func (c counter) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.n.Add(uint64(n))
+	return n, err
+}
+
+// countingWriter counts the bytes that are written.
+type countingWriter struct {
+	w io.Writer
+	n *atomic.Uint64
+}
+
+func (c countingWriter) Write(p []byte) (int, error) {
+	n, err := c.w.Write(p)
+	c.n.Add(uint64(n))
+	return n, err
+}
+
+// write sends what gathers for the peer, and an empty frame where that is
+// nothing for long.
+func (c *conn) write() error {
+	out := newSender(c)
+	t := time.NewTimer(keepAlive)
+	defer t.Stop()
+	for {
+		select {
+		case <-c.failed:
+			return nil
+		case <-t.C:
+			if err := out.idle(); err != nil {
+				return err
+			}
+		case <-c.kicked:
+			if err := out.drain(); err != nil {
+				return err
+			}
+		}
+		t.Reset(keepAlive)
+	}
+}

@@ -1,0 +1,51 @@
+// Package replicate exchanges cores with peers over framed streams (spec 11 to
+// 14; sections are those of the Hypercore 11 specification).
+//
+// # Use
+//
+// A Swarm joins the cores of a process with its peers:
+//
+//	s := replicate.New(replicate.Options{Directory: store})
+//	a := s.Attach(core, replicate.AttachOptions{Download: true})
+//	err := s.Serve(ctx, replicate.Conn{Stream: stream, ...}) // once per peer
+//
+// An attached core is opened towards the peers, announces what it holds, serves
+// it, takes longer heads from peers and fetches what Core.Get and the like lack.
+// A core of the Directory that is not attached is served to a peer that opens
+// it, while that peer keeps it open.
+//
+// # Who learns what
+//
+// Opening a core on a stream takes its discovery key and a capability, which
+// only somebody who knows the core key can make, and for this stream alone. A
+// peer that opens a core that we do not have, and one that shows a wrong
+// capability, get the same reject and nothing else, ever. We open cores
+// attached with After only towards peers that proved one of the cores After.
+//
+// # Inside
+//
+// The machine holds peers, channels, what each peer has and what is under way,
+// as a state machine without goroutines, clock or I/O; events go in as calls
+// with the time. Two goroutines drive each stream: one reads frames, gives them
+// to the machine and applies proofs to the core, the other sends what the
+// machine wants sent and proves what the peer asked for. The reading one never
+// waits for the writing one. All share one machine and one lock, under which a
+// core is asked only for what it has in memory, so that a block is asked of one
+// peer at a time.
+//
+//	peer -> conn.read -> wire -> machine.receive -> work -> Core.Apply -> machine.applied
+//	Core events -> machine.moved                         Core.Get -> machine.fetch
+//	machine.next, machine.nextServed -> sender -> Core.Prove -> wire -> peer
+//
+// What a channel has to say about its state is put into words only when the
+// stream takes it, so a burst of appends becomes one sync. What somebody waits
+// for goes before downloads. A request that a peer does not answer moves to
+// another, and the peer rests.
+//
+// # Trust
+//
+// Nothing of a peer is stored that Core.Apply did not verify. Answers must fit
+// requests. All that a peer can make us hold is bounded (limits.go); a peer that
+// exceeds the bounds, talks nonsense or sends a proof that does not hold is
+// dropped with ErrMisbehaved and one line in the log.
+package replicate

@@ -1,0 +1,164 @@
+package replicate
+
+import (
+	"time"
+
+	"multicore/hypercore"
+)
+
+// want names one thing that a log lacks: a block, a node of the tree, or the
+// nodes that a seek for a byte needs.
+type want struct {
+	kind  kind // forBlock, forNode, forSeek
+	index uint64
+}
+
+// fetch is a want that somebody waits for. All who want the same share it.
+type fetch struct {
+	want    want
+	waiters int
+	request *request // under way; nil while no peer has been asked
+	listed  bool     // in core.waiting
+	refused []*channel
+	over    bool
+	done    chan struct{} // closed when over
+	err     error
+}
+
+// fetch joins the waiters of a want.
+func (m *machine) fetch(c *core, w want, now time.Time) *fetch {
+	f := c.fetches[w]
+	if f == nil {
+		f = &fetch{want: w, done: make(chan struct{})}
+		c.fetches[w] = f
+		if w.kind == forBlock && c.log.Has(w.index) {
+			f.waiters++
+			m.finish(c, f, nil)
+			return f
+		}
+		if r := c.inflight[w.index]; w.kind == forBlock && r != nil && r.fetch == nil {
+			r.fetch, f.request = f, r // a download asks for it already
+		} else {
+			m.assign(c, f, now)
+		}
+	}
+	f.waiters++
+	return f
+}
+
+// leave ends the interest of one waiter. After the last one the peer is told
+// not to answer.
+func (m *machine) leave(c *core, f *fetch, now time.Time) {
+	f.waiters--
+	if f.waiters > 0 || f.over {
+		return
+	}
+	r := f.request
+	m.finish(c, f, nil)
+	if r != nil && !r.applying && !r.over && !(c.download && r.kind == forBlock) {
+		m.cancel(r)
+		m.fill(r.ch.peer, now)
+	}
+}
+
+// finish ends a fetch for all its waiters. A request under way stays in the
+// books, as a download, until it is answered or cancelled.
+func (m *machine) finish(c *core, f *fetch, err error) {
+	if f.over {
+		return
+	}
+	f.over, f.err = true, err
+	if f.request != nil {
+		f.request.fetch = nil
+		f.request = nil
+	}
+	delete(c.fetches, f.want)
+	close(f.done)
+}
+
+// stored ends the fetches of blocks that are held now.
+func (m *machine) stored(c *core, from, to uint64) {
+	if len(c.fetches) == 0 {
+		return
+	}
+	if to-from <= uint64(len(c.fetches)) {
+		for i := from; i < to; i++ {
+			if f := c.fetches[want{forBlock, i}]; f != nil {
+				m.finish(c, f, nil)
+			}
+		}
+		return
+	}
+	for w, f := range c.fetches {
+		if w.kind == forBlock && w.index >= from && w.index < to {
+			m.finish(c, f, nil)
+		}
+	}
+}
+
+// deny notes that a peer could not give it.
+func (f *fetch) deny(ch *channel) {
+	if !f.denied(ch) {
+		f.refused = append(f.refused, ch)
+	}
+}
+
+func (f *fetch) denied(ch *channel) bool {
+	for _, x := range f.refused {
+		if x == ch {
+			return true
+		}
+	}
+	return false
+}
+
+// refresh is somebody who waits until the peers have said how long the log is.
+type refresh struct {
+	done chan struct{}
+	err  error
+}
+
+func (m *machine) addRefresh(c *core, now time.Time) *refresh {
+	r := &refresh{done: make(chan struct{})}
+	c.refreshes = append(c.refreshes, r)
+	m.checkRefresh(c, now)
+	return r
+}
+
+// leaveRefresh ends the interest of a waiter.
+func (m *machine) leaveRefresh(c *core, r *refresh) { c.refreshes = without(c.refreshes, r) }
+
+// checkRefresh ends the waits for a newer length once some peer has the core
+// open, each such peer has said what it has (or had its time to), and no longer
+// head that one offers is still to come.
+func (m *machine) checkRefresh(c *core, now time.Time) {
+	if len(c.refreshes) == 0 || len(c.channels) == 0 {
+		return
+	}
+	if c.grows() {
+		if c.upgrade != nil {
+			return
+		}
+		for _, ch := range c.channels {
+			late := now.Sub(ch.opened) > stallAfter
+			if !ch.them.synced && !late || ch.upgrades(now) || ch.introduces(now) {
+				return
+			}
+		}
+	}
+	m.endRefreshes(c, nil)
+}
+
+func (m *machine) endRefreshes(c *core, err error) {
+	for _, r := range c.refreshes {
+		r.err = err
+		close(r.done)
+	}
+	c.refreshes = nil
+}
+
+// reachable says whether some peer has the core open.
+func (m *machine) reachable(id hypercore.DiscoveryKey) bool {
+	c := m.cores[id]
+	return c != nil && len(c.channels) > 0
+}

@@ -1,0 +1,48 @@
+package replicate
+
+import (
+	"time"
+
+	"multicore/hypercore/wire"
+)
+
+// What a peer may make us hold or do. Whatever is beyond is refused, and the
+// peer dropped where an honest one never gets there.
+const (
+	flushAt = 256 << 10 // messages are gathered up to this size, then sent
+	aloneAt = 32 << 10  // a block of this size travels in a frame of its own
+
+	maxChannels  = 1 << 15 // open channels of one peer
+	maxRefusals  = 1 << 14 // opens in a row that we reject, refilled slowly
+	refillEvery  = time.Second / 16
+	maxControl   = 4 << 20          // bytes queued towards a peer, answers aside
+	maxQueued    = 1 << 15          // requests of one peer waiting for their answer
+	maxInvalid   = wire.MaxInvalid  // requests that no prover could answer
+	maxPushes    = 64               // data under request id 0, which we never ask for
+	maxWindows   = wire.MaxWants    // want windows kept for one channel
+	maxPeerWants = 1 << 14          // want windows kept for one peer
+	maxAny       = wire.MaxAnyWants // of them with the flag any
+	maxPages     = 1024             // pages of 32,768 bits on what one peer has
+	maxDenied    = wire.MaxNoData   // blocks a peer announced and then had not, until it rests
+	maxReopens   = 8                // times we open a core again that the peer closed
+
+	wantWindow = wire.WantWindow // blocks in a want of ours
+)
+
+// How much we ask of one peer at a time.
+const (
+	windowRequests = 512
+	windowBytes    = 8 << 20
+	windowReads    = 64 // more, for reads that somebody waits for
+)
+
+// When a peer counts as slow, silent or gone.
+const (
+	keepAlive   = wire.KeepAlive    // silence of ours that an empty frame ends
+	idleTimeout = 60 * time.Second  // silence of theirs that ends the stream
+	stallAfter  = 5 * time.Second   // no answer and no bytes: requests move on
+	giveUpAfter = 120 * time.Second // no answer, however many bytes
+	restFirst   = 5 * time.Second   // a slow peer is asked nothing for this long,
+	restMost    = 2 * time.Minute   // twice as long each time, at most this
+	tickEvery   = 500 * time.Millisecond
+)

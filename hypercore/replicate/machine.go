@@ -1,0 +1,264 @@
+package replicate
+
+import (
+	"time"
+
+	"multicore/hypercore"
+	"multicore/hypercore/merkle"
+)
+
+// log is what replication needs of a *hypercore.Core. The machine calls only
+// the first group, which answers from memory; the loops call the rest.
+type log interface {
+	Key() hypercore.Key
+	Writable() bool
+	Info() hypercore.Info
+	Head() hypercore.Head
+	Has(i uint64) bool
+	Held(start uint64, words []uint32)
+
+	Prove(merkle.Request) (*merkle.Proof, error)
+	Missing(index uint64) (uint64, error)
+	SeekPath(bytes uint64) (merkle.HashRequest, bool, error)
+	Apply(*merkle.Proof) error
+	Release() error
+}
+
+// machine is all replication of a process as a state machine: it has no
+// goroutine, no clock and no I/O. Events go in as method calls with the time;
+// what is to be sent gathers in the peers, who is to send in woken, what is to
+// be logged in notes, what is to be closed in closers. Not for concurrent use.
+type machine struct {
+	cores map[hypercore.DiscoveryKey]*core
+	order []*core // the same in order of arrival
+	peers []*peer // in order of arrival
+	// dependents are the attached cores that wait for a peer to prove another.
+	dependents map[hypercore.DiscoveryKey][]*core
+	reached    map[hypercore.DiscoveryKey]struct{}
+
+	woken   []*peer
+	notes   []note
+	closers []func()
+	changed bool // peers came, went or proved a core
+}
+
+// note is a line for the log.
+type note struct {
+	text string
+	args []any
+}
+
+func newMachine() *machine {
+	return &machine{
+		cores:      make(map[hypercore.DiscoveryKey]*core),
+		reached:    make(map[hypercore.DiscoveryKey]struct{}),
+		dependents: make(map[hypercore.DiscoveryKey][]*core),
+	}
+}
+
+func (m *machine) note(text string, args ...any) {
+	m.notes = append(m.notes, note{text, args})
+}
+
+// wake says that p has something to send.
+func (m *machine) wake(p *peer) {
+	if !p.awake {
+		p.awake = true
+		m.woken = append(m.woken, p)
+	}
+}
+
+// core is one log as all peers together see it.
+type core struct {
+	id  hypercore.DiscoveryKey
+	key hypercore.Key
+	log log
+	end func() // ends the subscription, and the session of a core that only a peer wanted
+
+	attached map[*attachment]struct{}
+	channels []*channel
+
+	// A copy of the log's head, refreshed at its events.
+	fork, length, contiguous uint64
+	average                  int // bytes of a block, about
+	hasManifest              bool
+	writable, held           bool
+
+	download  bool
+	broken    bool // the log failed; nothing is fetched any more
+	fetches   map[want]*fetch
+	waiting   []*fetch            // not asked of any peer; some may be over
+	inflight  map[uint64]*request // by block
+	upgrade   *request            // for a head or the manifest; at most one over all peers
+	refreshes []*refresh
+}
+
+// attachment is the state behind an Attachment.
+type attachment struct {
+	after    []hypercore.DiscoveryKey
+	download bool
+}
+
+func (m *machine) addCore(id hypercore.DiscoveryKey, key hypercore.Key, l log) *core {
+	c := &core{
+		id: id, key: key, log: l,
+		attached: make(map[*attachment]struct{}),
+		fetches:  make(map[want]*fetch),
+		inflight: make(map[uint64]*request),
+	}
+	m.cores[id] = c
+	m.order = append(m.order, c)
+	c.load()
+	return c
+}
+
+// load copies what peers may know of the log.
+func (c *core) load() {
+	h := c.log.Head()
+	c.fork, c.length, c.contiguous = h.Fork, h.Length, min(h.Contiguous, h.Length)
+	c.hasManifest = h.HasManifest
+	c.writable, c.held = c.log.Writable(), c.log.Info().Held
+	c.average = 1 << 10
+	if h.Length > 0 {
+		c.average = int(min(h.ByteLength()/h.Length, hypercore.MaxBlock)) + 64
+	}
+}
+
+// reads says whether we take heads and blocks of peers: a writer knows best
+// itself, unless it was restored from its key and waits for what peers know.
+func (c *core) reads() bool { return !c.broken && (!c.writable || c.held || c.contiguous < c.length) }
+
+// grows says whether we take longer heads of peers.
+func (c *core) grows() bool { return !c.broken && (!c.writable || c.held) }
+
+// opensTo says whether we open the core towards p unasked.
+func (c *core) opensTo(p *peer) bool {
+	for a := range c.attached {
+		if len(a.after) == 0 {
+			return true
+		}
+		for _, d := range a.after {
+			if _, ok := p.proved[d]; ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// attach joins an attachment to a core.
+func (m *machine) attach(c *core, a *attachment, now time.Time) {
+	c.attached[a] = struct{}{}
+	for _, d := range a.after {
+		m.dependents[d] = append(m.dependents[d], c)
+	}
+	m.reset(c, now)
+	for _, p := range m.peers {
+		m.offer(p, c)
+	}
+}
+
+// reset follows a change of the attachments.
+func (m *machine) reset(c *core, now time.Time) {
+	before := c.download
+	c.download = false
+	for a := range c.attached {
+		c.download = c.download || a.download
+	}
+	for _, ch := range c.channels {
+		m.dirty(ch, dueSync)
+		if c.download && !before {
+			ch.cursor = 0
+			m.survey(ch)
+			m.eager(ch, now)
+		}
+	}
+}
+
+// detach ends an attachment. After the last one a core goes on being served to
+// the peers that have it open where lent is given, a session of its own.
+func (m *machine) detach(c *core, a *attachment, lent *session, now time.Time) {
+	delete(c.attached, a)
+	for _, d := range a.after {
+		m.dependents[d] = without(m.dependents[d], c)
+		if len(m.dependents[d]) == 0 {
+			delete(m.dependents, d)
+		}
+	}
+	m.reset(c, now)
+	if len(c.attached) > 0 {
+		return
+	}
+	m.abandon(c)
+	for _, p := range m.peers {
+		if ch := p.channels[c.id]; ch != nil && ch.core == c && (lent == nil || !ch.them.downloading) {
+			m.closeChannel(ch, now)
+		}
+	}
+	if c.end != nil {
+		m.closers = append(m.closers, c.end)
+		c.end = nil
+	}
+	if lent != nil {
+		c.log, c.end = lent.log, lent.end
+	}
+	m.forget(c)
+}
+
+// abandon ends all waits and requests for a core.
+func (m *machine) abandon(c *core) {
+	for _, f := range c.fetches {
+		m.finish(c, f, ErrClosed)
+	}
+	c.waiting = nil
+	m.endRefreshes(c, ErrClosed)
+	for _, ch := range c.channels {
+		for _, r := range ch.peer.asked {
+			if r.ch == ch && !r.over && !r.applying {
+				m.cancel(r)
+			}
+		}
+	}
+}
+
+// forget drops a core that neither an attachment nor a channel needs.
+func (m *machine) forget(c *core) {
+	if len(c.attached) > 0 || len(c.channels) > 0 || m.cores[c.id] != c {
+		return
+	}
+	for _, p := range m.peers {
+		if ch := p.channels[c.id]; ch != nil && ch.core == c {
+			return // our open is not answered yet
+		}
+	}
+	delete(m.cores, c.id)
+	m.order = without(m.order, c)
+	if c.end != nil {
+		m.closers = append(m.closers, c.end)
+		c.end = nil
+	}
+}
+
+// session is a log and what ends the use of it.
+type session struct {
+	log log
+	end func()
+}
+
+// tick looks for requests, peers and opens that take too long. It gives the
+// peers whose streams should end.
+func (m *machine) tick(now time.Time) (idle []*peer) {
+	for _, p := range m.peers {
+		if now.Sub(p.heard) > idleTimeout {
+			idle = append(idle, p)
+			continue
+		}
+		m.relieve(p, now)
+		m.reopen(p, now)
+		m.fill(p, now)
+	}
+	for _, c := range m.order {
+		m.checkRefresh(c, now)
+	}
+	return idle
+}

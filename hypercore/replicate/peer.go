@@ -1,0 +1,202 @@
+package replicate
+
+import (
+	"time"
+
+	"multicore/hypercore"
+)
+
+// peer is one stream and what runs over it.
+type peer struct {
+	name      string
+	initiator bool
+	hash      [64]byte
+
+	channels map[hypercore.DiscoveryKey]*channel
+	order    []*channel          // the open ones
+	locals   map[uint64]*channel // by our id
+	bound    map[uint64]*channel // by the peer's id
+	highest  uint64              // largest id the peer used
+	ours     localIDs
+
+	proved   map[hypercore.DiscoveryKey]struct{} // cores whose key it knows
+	refused  map[hypercore.DiscoveryKey]struct{} // our opens that it rejected
+	reopens  map[hypercore.DiscoveryKey]*reopening
+	refusals bucket // of opens, ours of its
+
+	// Towards the peer, in the order in which it leaves.
+	control []outgoing
+	queued  int // bytes of control, about
+	due     []*channel
+	serving [2]serveQueue // what a user waits for, the rest
+	waiting int           // live entries of serving
+	invalid int
+	wants   int
+	pages   int // left to the block sets of all channels
+
+	// What we asked of it.
+	asked        []*request // in order; some may be over
+	inflight     int
+	inflightSize int
+	readers      []*channel // may have something for a waiting fetch
+	hungry       []*channel // may have something to download
+
+	heard     time.Time // last frame
+	answered  time.Time // last answer, or bytes of one
+	received  uint64    // bytes read off the stream
+	counted   uint64    // of them seen at the last tick
+	restUntil time.Time // slow: nothing is asked before
+	strikes   uint
+
+	awake bool
+	gone  bool
+}
+
+// localIDs numbers our channels: an id freed before, or the next one (spec 11).
+type localIDs struct {
+	last uint64
+	free []uint64
+}
+
+func (l *localIDs) take() uint64 {
+	if n := len(l.free); n > 0 {
+		id := l.free[n-1]
+		l.free = l.free[:n-1]
+		return id
+	}
+	l.last++
+	return l.last
+}
+
+func (l *localIDs) give(id uint64) { l.free = append(l.free, id) }
+
+// bucket is a token bucket that starts full.
+type bucket struct {
+	used int
+	at   time.Time
+}
+
+func (b *bucket) take(most int, every time.Duration, now time.Time) bool {
+	if n := int(now.Sub(b.at) / every); n > 0 {
+		b.used = max(0, b.used-n)
+		b.at = now
+	}
+	b.used++
+	return b.used <= most
+}
+
+// addPeer takes a new stream and opens on it what may be opened at once.
+func (m *machine) addPeer(name string, initiator bool, hash [64]byte, now time.Time) *peer {
+	p := &peer{
+		name: name, initiator: initiator, hash: hash,
+		channels: make(map[hypercore.DiscoveryKey]*channel),
+		locals:   make(map[uint64]*channel),
+		bound:    make(map[uint64]*channel),
+		proved:   make(map[hypercore.DiscoveryKey]struct{}),
+		refused:  make(map[hypercore.DiscoveryKey]struct{}),
+		reopens:  make(map[hypercore.DiscoveryKey]*reopening),
+		pages:    maxPages,
+		heard:    now, answered: now,
+		refusals: bucket{at: now},
+	}
+	m.peers = append(m.peers, p)
+	m.changed = true
+	for _, c := range m.order {
+		m.offer(p, c)
+	}
+	return p
+}
+
+// removePeer forgets a stream that ended; what was asked of it moves on.
+func (m *machine) removePeer(p *peer, now time.Time) {
+	if p.gone {
+		return
+	}
+	p.gone = true
+	for i, q := range m.peers {
+		if q == p {
+			m.peers = append(m.peers[:i:i], m.peers[i+1:]...)
+			break
+		}
+	}
+	for _, ch := range append([]*channel(nil), p.order...) {
+		c := ch.core
+		m.unbind(ch, now)
+		m.forget(c)
+	}
+	for _, ch := range p.locals {
+		if c := ch.core; c != nil {
+			delete(p.channels, ch.id)
+			m.forget(c)
+		}
+	}
+	p.control, p.due, p.serving = nil, nil, [2]serveQueue{}
+	m.changed = true
+}
+
+// heardFrom notes bytes that came from p, whole frames or parts of them.
+func (m *machine) heardFrom(p *peer, n uint64, now time.Time) {
+	p.heard = now
+	p.received += n
+}
+
+// resting says that p was slow and is asked nothing for now.
+func (p *peer) resting(now time.Time) bool { return now.Before(p.restUntil) }
+
+// room says whether one more request fits the window.
+func (p *peer) room(read bool) bool {
+	if read {
+		return p.inflight < windowRequests+windowReads
+	}
+	return p.inflight < windowRequests && (p.inflightSize < windowBytes || p.inflight == 0)
+}
+
+// relieve moves requests away from a peer that does not answer.
+func (m *machine) relieve(p *peer, now time.Time) {
+	if p.received > p.counted {
+		p.counted = p.received
+		p.answered = now
+	}
+	asked := p.asked[:0]
+	var late []*request
+	for _, r := range p.asked {
+		if r.over {
+			continue
+		}
+		asked = append(asked, r)
+		age := now.Sub(r.sent)
+		stalled := age > stallAfter && now.Sub(p.answered) > stallAfter
+		if !r.applying && (stalled || age > giveUpAfter) {
+			late = append(late, r)
+		}
+	}
+	clear(p.asked[len(asked):])
+	p.asked = asked
+	if len(late) == 0 {
+		if !p.restUntil.IsZero() && !p.resting(now) {
+			m.wakeUp(p, now)
+		}
+		return
+	}
+	m.note("peer is slow, its requests move to others", "peer", p.name, "requests", len(late))
+	m.rest(p, now)
+	for _, r := range late {
+		m.cancel(r)
+		m.again(r, now)
+	}
+}
+
+// rest asks nothing of a peer for a while, longer each time until it answers.
+func (m *machine) rest(p *peer, now time.Time) {
+	p.restUntil = now.Add(min(restFirst<<min(p.strikes, 8), restMost))
+	p.strikes++
+}
+
+// wakeUp ends a rest.
+func (m *machine) wakeUp(p *peer, now time.Time) {
+	p.restUntil = time.Time{}
+	for _, ch := range p.order {
+		m.tryUpgrade(ch.core, now)
+		m.eager(ch, now)
+	}
+}

@@ -1,0 +1,203 @@
+package replicate
+
+import (
+	"bytes"
+	"crypto/subtle"
+	"errors"
+	"time"
+
+	"multicore/hypercore"
+	"multicore/hypercore/wire"
+)
+
+func isMisbehaved(err error) bool { return errors.Is(err, ErrMisbehaved) }
+
+// message takes one message of the peer.
+func (c *conn) message(channel, typ uint64, payload []byte) error {
+	if channel == wire.ControlChannel {
+		return c.control(typ, payload)
+	}
+	message, err := wire.Parse(typ, payload)
+	if err != nil || message == nil {
+		return malformed(err)
+	}
+	var w work
+	c.swarm.do(func(m *machine, now time.Time) {
+		w, err = m.receive(c.peer, channel, message, now)
+	})
+	if err != nil {
+		return err
+	}
+	return c.perform(w)
+}
+
+// malformed blames the peer for what cannot be decoded.
+func malformed(err error) error {
+	if err == nil {
+		return nil
+	}
+	return blame("%w", err)
+}
+
+// perform does what the machine may not do itself.
+func (c *conn) perform(w work) error {
+	if w.release {
+		if err := w.log.Release(); err != nil {
+			c.swarm.logger.Error("cannot end the hold of a core", "core", w.log.Key().Discovery().String(), "error", err)
+		}
+	}
+	if w.request == nil {
+		return nil
+	}
+	// The frame is used again; what outlives Apply must not lie in it.
+	w.proof.Manifest = bytes.Clone(w.proof.Manifest)
+	if u := w.proof.Upgrade; u != nil {
+		u.Signature = bytes.Clone(u.Signature)
+	}
+	outcome := w.log.Apply(w.proof)
+	var err error
+	c.swarm.do(func(m *machine, now time.Time) {
+		err = m.applied(w.request, outcome, now)
+	})
+	return err
+}
+
+// control takes a message of the control channel.
+func (c *conn) control(typ uint64, payload []byte) error {
+	switch typ {
+	case wire.TypeOpen:
+		o, err := wire.ParseOpen(payload)
+		if err != nil {
+			return malformed(err)
+		}
+		return c.opened(o)
+	case wire.TypeReject:
+		r, err := wire.ParseReject(payload)
+		if err != nil {
+			return malformed(err)
+		}
+		c.swarm.do(func(m *machine, now time.Time) { m.rejected(c.peer, r.Channel) })
+	case wire.TypeClose:
+		cl, err := wire.ParseClose(payload)
+		if err != nil {
+			return malformed(err)
+		}
+		c.swarm.do(func(m *machine, now time.Time) { m.closed(c.peer, cl.Channel, now) })
+	}
+	return nil
+}
+
+// opened takes an open. An unknown core and a wrong capability get the same
+// answer, after the same work; nothing is loaded before the capability was
+// checked.
+func (c *conn) opened(o wire.Open) (err error) {
+	id, offered, wellFormed := parseOpen(o)
+	key, known := c.lookup(id)
+	expected := hypercore.Capability(key, c.peer.hash[:], !c.peer.initiator)
+	proved := subtle.ConstantTimeCompare(expected[:], offered[:]) == 1
+
+	var lent *session
+	if wellFormed && known && proved {
+		lent = c.lend(id)
+	}
+	c.swarm.do(func(m *machine, now time.Time) {
+		p := c.peer
+		if err = p.admit(o.Channel); err != nil {
+			return
+		}
+		core := m.cores[id]
+		if !wellFormed || !known || !proved || core == nil && lent == nil {
+			err = m.refuse(p, o.Channel, now)
+			return
+		}
+		if core == nil {
+			core = m.addCore(id, key, lent.log)
+			core.end, lent = lent.end, nil
+		}
+		err = m.bind(p, o.Channel, core, now)
+		if err == nil {
+			err = p.overrun()
+		}
+	})
+	if lent != nil { // another peer was quicker, or the open was nonsense
+		lent.end()
+	}
+	return err
+}
+
+// parseOpen reads the core and the capability of an open; ok is false where it
+// is about something else.
+func parseOpen(o wire.Open) (id hypercore.DiscoveryKey, capability [32]byte, ok bool) {
+	if o.Protocol != wire.Protocol || len(o.ID) != len(id) {
+		return id, capability, false
+	}
+	h, err := wire.ParseHandshake(o.Handshake)
+	return hypercore.DiscoveryKey(o.ID), h.Capability, err == nil
+}
+
+// lookup gives the key of a core that is attached or held.
+func (c *conn) lookup(id hypercore.DiscoveryKey) (hypercore.Key, bool) {
+	s := c.swarm
+	s.mu.Lock()
+	core := s.machine.cores[id]
+	s.mu.Unlock()
+	if core != nil {
+		return core.key, true
+	}
+	if s.directory == nil {
+		return hypercore.Key{}, false
+	}
+	return s.directory.Key(id)
+}
+
+// lend opens a core that is held but not attached; nil where it is attached or
+// cannot be opened.
+func (c *conn) lend(id hypercore.DiscoveryKey) *session {
+	s := c.swarm
+	s.mu.Lock()
+	core := s.machine.cores[id]
+	s.mu.Unlock()
+	if core != nil || s.directory == nil {
+		return nil
+	}
+	hc, end, err := s.directory.Open(id)
+	if err != nil {
+		s.logger.Warn("cannot open a core that a peer asks for", "core", id.String(), "error", err)
+		return nil
+	}
+	return s.borrow(hc, end)
+}
+
+// receive takes a message on a channel. Unknown channels are ignored: their
+// messages crossed our close.
+func (m *machine) receive(p *peer, remote uint64, message wire.Message, now time.Time) (w work, err error) {
+	ch := p.bound[remote]
+	if ch == nil {
+		return work{}, nil
+	}
+	switch v := message.(type) {
+	case wire.Sync:
+		w.log = ch.core.log
+		w.release = m.synced(ch, v, now)
+	case wire.Request:
+		err = m.requested(ch, v)
+	case wire.Cancel:
+		m.cancelled(ch, v.ID)
+	case wire.Data:
+		w, err = m.answer(ch, v, now)
+	case wire.NoData:
+		err = m.refused(ch, v.ID, now)
+	case wire.Want:
+		m.wants(ch, v)
+	case wire.Unwant:
+		m.unwants(ch, wire.Want(v))
+	case wire.Bitfield:
+		m.bitfield(ch, v, now)
+	case wire.Range:
+		m.ranged(ch, v, now)
+	}
+	if err == nil {
+		err = p.overrun()
+	}
+	return w, err
+}

@@ -1,0 +1,295 @@
+package replicate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"multicore/hypercore"
+	"multicore/hypercore/merkle"
+	"multicore/hypercore/wire"
+)
+
+// kind is what a request asks for. Each asks for one thing.
+type kind uint8
+
+const (
+	forBlock kind = iota
+	forNode
+	forSeek
+	forUpgrade
+	forManifest
+)
+
+// request is one request of ours under way.
+type request struct {
+	id       uint64
+	ch       *channel
+	fork     uint64
+	kind     kind
+	index    uint64             // block, node of the tree, or byte
+	hash     merkle.HashRequest // that a node or seek went out with
+	upgrade  merkle.UpgradeRequest
+	manifest bool
+	fetch    *fetch // who waits for it; nil for a download
+
+	cost     int // bytes expected, about
+	sent     time.Time
+	ready    bool // completed and on its way
+	applying bool // its answer is being checked
+	over     bool
+}
+
+// ask sends a request on a channel. The caller has seen to it that there is room.
+func (m *machine) ask(ch *channel, r *request, now time.Time) {
+	p, c := ch.peer, ch.core
+	ch.lastID++
+	r.id, r.ch, r.fork, r.sent = ch.lastID, ch, c.fork, now
+	if p.inflight == 0 {
+		p.answered = now
+	}
+	ch.requests[r.id] = r
+	if len(p.asked) > 4*windowRequests {
+		p.asked = slices.DeleteFunc(p.asked, func(r *request) bool { return r.over })
+	}
+	p.asked = append(p.asked, r)
+	switch r.kind {
+	case forBlock:
+		c.inflight[r.index] = r
+		r.cost = c.average
+	default:
+		r.cost = 1 << 10
+	}
+	p.inflight++
+	p.inflightSize += r.cost
+	m.push(p, outgoing{channel: ch.local, log: c.log, request: r}, 0)
+}
+
+// release ends a request in the books; what it asked for may still be wanted.
+func (m *machine) release(r *request) {
+	if r.over {
+		return
+	}
+	r.over = true
+	ch := r.ch
+	c := ch.core
+	delete(ch.requests, r.id)
+	ch.peer.inflight--
+	ch.peer.inflightSize -= r.cost
+	if r.kind == forBlock && c.inflight[r.index] == r {
+		delete(c.inflight, r.index)
+	}
+	if c.upgrade == r {
+		c.upgrade = nil
+	}
+	if r.fetch != nil && r.fetch.request == r {
+		r.fetch.request = nil
+	}
+}
+
+// isStale says that our own state moved on while a proof was under way.
+func isStale(err error) bool { return errors.Is(err, hypercore.ErrStale) }
+
+// faultOf gives the error that the peer is to blame for, if err is one.
+func faultOf(err error) error {
+	if errors.Is(err, hypercore.ErrBadProof) {
+		return fmt.Errorf("%w: %w", ErrMisbehaved, err)
+	}
+	return nil
+}
+
+// cancel tells the peer that a request is not wanted from it any more.
+func (m *machine) cancel(r *request) {
+	if r.over {
+		return
+	}
+	m.release(r)
+	r.ch.lateLeft++
+	m.tell(r.ch, wire.Cancel{ID: r.id})
+}
+
+// again sees to it that what an unanswered request asked for is asked elsewhere.
+func (m *machine) again(r *request, now time.Time) {
+	c := r.ch.core
+	switch {
+	case r.fetch != nil:
+		if !r.fetch.over {
+			m.assign(c, r.fetch, now)
+		}
+	case r.kind == forBlock:
+		for _, ch := range c.channels {
+			ch.cursor = min(ch.cursor, r.index)
+			m.eager(ch, now)
+		}
+	default:
+		m.tryUpgrade(c, now)
+	}
+}
+
+// work is what a loop has to do for the machine outside of it.
+type work struct {
+	request *request      // whose answer is to be applied, then given to applied
+	proof   *merkle.Proof // the answer
+	release bool          // the hold of the log is to be ended
+	log     log
+}
+
+// find matches an answer with its request. None: the answer is to be ignored.
+func (ch *channel) find(id uint64) (*request, error) {
+	if r := ch.requests[id]; r != nil {
+		if r.applying || !r.ready {
+			return nil, blame("answered request %d twice or too early", id)
+		}
+		return r, nil
+	}
+	switch {
+	case id == 0 && ch.pushes < maxPushes:
+		ch.pushes++
+	case id > 0 && id <= ch.lastID && ch.lateLeft > 0:
+		ch.lateLeft--
+	default:
+		return nil, blame("answered request %d, which was not asked", id)
+	}
+	return nil, nil
+}
+
+// answer takes data. Nothing of it is believed before Apply checked it.
+func (m *machine) answer(ch *channel, d wire.Data, now time.Time) (work, error) {
+	r, err := ch.find(d.ID)
+	if r == nil {
+		return work{}, err
+	}
+	m.praise(ch.peer, now)
+	fits, err := r.fits(&d.Proof)
+	if err != nil {
+		return work{}, err
+	}
+	if !fits {
+		m.denied(r, now)
+		return work{}, nil
+	}
+	r.applying = true
+	return work{request: r, proof: &d.Proof, log: ch.core.log}, nil
+}
+
+// praise notes that a peer answers.
+func (m *machine) praise(p *peer, now time.Time) {
+	p.answered = now
+	p.strikes = 0
+	if !p.restUntil.IsZero() {
+		m.wakeUp(p, now)
+	}
+}
+
+// fits says whether a proof answers r: false where it lacks what was asked for,
+// an error where it holds what was not.
+func (r *request) fits(p *merkle.Proof) (bool, error) {
+	switch {
+	case p.Fork != r.fork:
+		return false, nil
+	case p.Block != nil && (r.kind != forBlock || p.Block.Index != r.index),
+		p.Hash != nil && (r.kind != forNode && r.kind != forSeek || p.Hash.Index != r.hash.Index),
+		p.Seek != nil && (r.kind != forSeek || p.Seek.Bytes != r.index),
+		p.Upgrade != nil && (r.kind != forUpgrade || p.Upgrade.Start != r.upgrade.Start || p.Upgrade.Length != r.upgrade.Length),
+		p.Manifest != nil && !r.manifest:
+		return false, blame("answer to request %d holds what was not asked", r.id)
+	}
+	switch r.kind {
+	case forBlock:
+		return p.Block != nil, nil
+	case forNode, forSeek:
+		return p.Hash != nil, nil
+	case forUpgrade:
+		return p.Upgrade != nil, nil
+	default:
+		return len(p.Manifest) > 0, nil
+	}
+}
+
+// refused takes noData.
+func (m *machine) refused(ch *channel, id uint64, now time.Time) error {
+	r, err := ch.find(id)
+	if r == nil {
+		return err
+	}
+	m.denied(r, now)
+	return nil
+}
+
+// denied notes what a peer has not, so that it is not asked again at once.
+func (m *machine) denied(r *request, now time.Time) {
+	ch := r.ch
+	ch.peer.answered = now
+	m.release(r)
+	switch r.kind {
+	case forBlock:
+		if ch.denied == nil {
+			ch.denied = make(map[uint64]struct{})
+		}
+		ch.denied[r.index] = struct{}{}
+		if len(ch.denied) > maxDenied {
+			clear(ch.denied)
+			m.rest(ch.peer, now)
+		}
+	case forNode, forSeek:
+		if r.fetch != nil {
+			r.fetch.deny(ch)
+		}
+	case forUpgrade:
+		ch.noUpgrade = true
+	case forManifest:
+		ch.noManifest = true
+	}
+	m.again(r, now)
+	m.fill(ch.peer, now)
+	m.checkRefresh(ch.core, now)
+}
+
+// settled ends a request that turned out to need no peer, or to be impossible.
+func (m *machine) settled(r *request, err error, now time.Time) {
+	f, c := r.fetch, r.ch.core
+	m.release(r)
+	if f != nil {
+		m.finish(c, f, err)
+	}
+	m.fill(r.ch.peer, now)
+}
+
+// applied takes the outcome of Apply. An error is the peer's fault: its stream
+// must end, and the request stays in the books until removePeer moves it on.
+func (m *machine) applied(r *request, err error, now time.Time) error {
+	ch := r.ch
+	if r.over { // the channel was closed meanwhile
+		return faultOf(err)
+	}
+	r.applying = false
+	if fault := faultOf(err); fault != nil {
+		return fault
+	}
+	f, c := r.fetch, ch.core
+	m.release(r)
+	switch {
+	case err == nil:
+		if f != nil {
+			m.finish(c, f, nil)
+		}
+		m.reload(c, now)
+	case isStale(err):
+		m.again(r, now)
+	default:
+		if f != nil {
+			m.finish(c, f, err)
+		}
+		if !c.broken {
+			c.broken = true
+			m.note("core cannot store what peers send and is fetched no more", "core", c.id.String(), "error", err)
+		}
+	}
+	if r.kind == forUpgrade || r.kind == forManifest {
+		m.tryUpgrade(c, now)
+		m.checkRefresh(c, now)
+	}
+	m.fill(ch.peer, now)
+	return nil
+}

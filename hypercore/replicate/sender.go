@@ -1,0 +1,169 @@
+package replicate
+
+import (
+	"bufio"
+	"errors"
+	"time"
+
+	"multicore/hypercore/merkle"
+	"multicore/hypercore/wire"
+)
+
+// sender puts what the machine wants sent into frames. Many messages share a
+// frame; a large block has one of its own.
+type sender struct {
+	conn  *conn
+	out   *bufio.Writer
+	batch *wire.Batch
+	alone []byte // buffer of frames with a single large message
+}
+
+func newSender(c *conn) *sender {
+	out := bufio.NewWriterSize(countingWriter{c.stream, &c.sent}, 64<<10)
+	return &sender{conn: c, out: out, batch: wire.NewBatch(func(frame []byte) error {
+		_, err := out.Write(frame)
+		return err
+	})}
+}
+
+// idle sends an empty frame, which keeps the stream alive.
+func (s *sender) idle() error {
+	if _, err := s.out.Write(make([]byte, wire.FrameHeader)); err != nil {
+		return err
+	}
+	return s.out.Flush()
+}
+
+// drain sends until nothing is left: what the machine says first, and answers
+// one by one in between, each made just before it is sent.
+func (s *sender) drain() error {
+	for {
+		var list []outgoing
+		var asked *served
+		s.conn.swarm.do(func(m *machine, _ time.Time) {
+			list = m.next(s.conn.peer, flushAt)
+			if len(list) == 0 {
+				asked = m.nextServed(s.conn.peer)
+			}
+		})
+		for _, o := range list {
+			if err := s.send(o); err != nil {
+				return err
+			}
+		}
+		if asked != nil {
+			if err := s.answer(asked); err != nil {
+				return err
+			}
+		}
+		if len(list) == 0 && asked == nil {
+			break
+		}
+		if s.batch.Len() >= flushAt {
+			if err := s.batch.Flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := s.batch.Flush(); err != nil {
+		return err
+	}
+	return s.out.Flush()
+}
+
+// send completes a message and adds it.
+func (s *sender) send(o outgoing) error {
+	switch {
+	case o.request != nil:
+		q, send, err := s.complete(o)
+		if err != nil || !send {
+			return err
+		}
+		o.message = q
+	case o.probe != nil:
+		v := o.message.(wire.Sync)
+		_, err := o.log.Prove(merkle.Request{Fork: v.Fork, Upgrade: o.probe})
+		v.CanUpgrade = err == nil
+		o.message = v
+	}
+	return s.batch.Add(o.channel, o.message)
+}
+
+// complete makes a request of what is stored now. send is false where nothing
+// is left to ask for.
+func (s *sender) complete(o outgoing) (q wire.Request, send bool, err error) {
+	r := o.request
+	q = wire.Request{ID: r.id, Request: merkle.Request{Fork: r.fork, Manifest: r.manifest}}
+	if o.urgent {
+		q.Priority = wire.PriorityHigh
+	}
+	done := false
+	var hash merkle.HashRequest
+	switch r.kind {
+	case forBlock:
+		var nodes uint64
+		nodes, err = o.log.Missing(2 * r.index)
+		q.Block = &merkle.BlockRequest{Index: r.index, Nodes: nodes}
+	case forNode:
+		hash.Index = r.index
+		hash.Nodes, err = o.log.Missing(r.index)
+		q.Hash = &hash
+	case forSeek:
+		hash, done, err = o.log.SeekPath(r.index)
+		q.Hash, q.Seek = &hash, &merkle.SeekRequest{Bytes: r.index}
+	case forUpgrade:
+		q.Upgrade = &r.upgrade
+	}
+	if err == nil && !done && q.Hash == nil {
+		return q, true, nil
+	}
+	s.conn.swarm.do(func(m *machine, now time.Time) {
+		switch {
+		case r.over:
+			done = true
+		case err != nil || done: // over without the peer, for better or worse
+			m.settled(r, err, now)
+			done, err = true, nil
+		default:
+			r.hash = hash
+		}
+	})
+	return q, !done, nil
+}
+
+// answer proves what a peer asked for and adds the proof.
+func (s *sender) answer(a *served) error {
+	proof, err := a.log.Prove(a.request)
+	switch {
+	case err == nil:
+		d := wire.Data{ID: a.id, Proof: *proof}
+		if d.Block != nil && len(d.Block.Value) >= aloneAt {
+			return s.single(a.channel, d)
+		}
+		return s.batch.Add(a.channel, d)
+	case errors.Is(err, merkle.ErrInvalidRequest):
+		var fault error
+		s.conn.swarm.do(func(m *machine, _ time.Time) { fault = m.invalidAsked(s.conn.peer) })
+		if fault != nil {
+			return fault
+		}
+		return s.batch.Add(a.channel, wire.NoData{ID: a.id, Reason: wire.ReasonInvalid})
+	default:
+		return s.batch.Add(a.channel, wire.NoData{ID: a.id, Reason: wire.ReasonNotAvailable})
+	}
+}
+
+// single sends a message in a frame of its own, behind what was added before.
+func (s *sender) single(channel uint64, m wire.Message) error {
+	if err := s.batch.Flush(); err != nil {
+		return err
+	}
+	frame := wire.AppendMessage(append(s.alone[:0], make([]byte, wire.FrameHeader)...), channel, m)
+	wire.PutFrameLength(frame, len(frame)-wire.FrameHeader)
+	s.alone = frame
+	if cap(s.alone) > firstChunk {
+		s.alone = nil
+	}
+	_, err := s.out.Write(frame)
+	return err
+}

@@ -1,0 +1,228 @@
+package replicate
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"sync"
+	"time"
+
+	"multicore/hypercore"
+)
+
+// Directory finds cores that are held here but not attached, when a peer opens
+// them. Its methods are called by several goroutines at once.
+type Directory interface {
+	// Key gives the key of a core held here (in memory or on disk), false if
+	// unknown. Cheap.
+	Key(d hypercore.DiscoveryKey) (hypercore.Key, bool)
+
+	// Open opens it; close ends the session.
+	Open(d hypercore.DiscoveryKey) (core *hypercore.Core, close func(), err error)
+}
+
+// Options of a Swarm.
+type Options struct {
+	Directory Directory    // nil: only attached cores are known
+	Log       *slog.Logger // nil: no log
+}
+
+// Swarm joins the cores of this process with its peers. Safe for concurrent use.
+type Swarm struct {
+	directory Directory
+	logger    *slog.Logger
+
+	mu      sync.Mutex
+	machine *machine
+	conns   map[*peer]*conn
+	changed chan struct{}
+	ticking bool
+	closed  bool
+	serving sync.WaitGroup // Serve calls and the ticker
+}
+
+// New gives a Swarm without cores and peers.
+func New(o Options) *Swarm {
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Swarm{
+		directory: o.Directory,
+		logger:    o.Log,
+		machine:   newMachine(),
+		conns:     make(map[*peer]*conn),
+		changed:   make(chan struct{}),
+	}
+}
+
+// do gives an event to the machine and sees to what follows from it.
+func (s *Swarm) do(event func(m *machine, now time.Time)) {
+	s.mu.Lock()
+	m := s.machine
+	event(m, time.Now())
+	for _, p := range m.woken {
+		p.awake = false
+		if c := s.conns[p]; c != nil {
+			c.kick()
+		}
+	}
+	clear(m.woken)
+	m.woken = m.woken[:0]
+	if m.changed {
+		m.changed = false
+		close(s.changed)
+		s.changed = make(chan struct{})
+	}
+	notes, closers := m.notes, m.closers
+	m.notes, m.closers = nil, nil
+	s.mu.Unlock()
+
+	for _, n := range notes {
+		s.logger.Warn(n.text, n.args...)
+	}
+	for _, end := range closers {
+		end()
+	}
+}
+
+// Conn is one peer's stream.
+type Conn struct {
+	// Stream carries frames with lengths of 3 bytes, little-endian. Close must
+	// end Reads and Writes under way.
+	Stream        io.ReadWriteCloser
+	Initiator     bool     // our role in the handshake; the ends differ
+	HandshakeHash [64]byte // the same at both ends, and at no other stream
+	Peer          string   // for logs and Peers: the libp2p peer id
+}
+
+// Serve replicates over c until the stream ends (io.EOF), ctx ends (its error),
+// the swarm is closed (ErrClosed) or the peer is dropped. It closes the stream;
+// nothing of it is left on return. The error says why and is ErrMisbehaved
+// where the peer is to blame and should be kept away for a while; that is
+// logged here, once.
+func (s *Swarm) Serve(ctx context.Context, c Conn) error {
+	n := newConn(s, c)
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		c.Stream.Close()
+		return ErrClosed
+	}
+	s.serving.Add(1)
+	if !s.ticking {
+		s.ticking = true
+		s.serving.Add(1)
+		go s.tick()
+	}
+	s.mu.Unlock()
+	defer s.serving.Done()
+
+	s.do(func(m *machine, now time.Time) {
+		n.peer = m.addPeer(c.Peer, c.Initiator, c.HandshakeHash, now)
+		s.conns[n.peer] = n
+		if s.closed {
+			n.fail(ErrClosed)
+		}
+	})
+	err := n.run(ctx)
+	s.do(func(m *machine, now time.Time) {
+		m.removePeer(n.peer, now)
+		delete(s.conns, n.peer)
+	})
+	return err
+}
+
+// tick lets the machine look at the clock while there are peers.
+func (s *Swarm) tick() {
+	defer s.serving.Done()
+	t := time.NewTicker(tickEvery)
+	defer t.Stop()
+	for range t.C {
+		s.do(func(m *machine, now time.Time) {
+			for p, c := range s.conns {
+				m.heardFrom(p, c.received.Load(), now)
+			}
+			for _, p := range m.tick(now) {
+				s.conns[p].fail(ErrIdle)
+			}
+			s.ticking = len(s.conns) > 0
+		})
+		s.mu.Lock()
+		on := s.ticking
+		s.mu.Unlock()
+		if !on {
+			return
+		}
+	}
+}
+
+// Close ends all streams and waits until Serve has returned for each. Attached
+// cores stay attached to nothing.
+func (s *Swarm) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	for _, c := range s.conns {
+		c.fail(ErrClosed)
+	}
+	s.mu.Unlock()
+	s.serving.Wait()
+	s.do(func(m *machine, now time.Time) {
+		for _, c := range m.order {
+			m.abandon(c)
+		}
+	})
+	return nil
+}
+
+// CorePeers are the connected peers that have the core open (proved), and those
+// of them that announced every block.
+func (s *Swarm) CorePeers(d hypercore.DiscoveryKey) (peers, full int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.machine.cores[d]
+	if c == nil {
+		return 0, 0
+	}
+	for _, ch := range c.channels {
+		peers++
+		if ch.them.synced && ch.them.length > 0 && ch.blocks.prefix >= max(ch.them.length, c.length) {
+			full++
+		}
+	}
+	return peers, full
+}
+
+// Reached says whether any peer ever proved the core since the process started.
+func (s *Swarm) Reached(d hypercore.DiscoveryKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, ok := s.machine.reached[d]
+	return ok
+}
+
+// PeerStats are the figures of one stream.
+type PeerStats struct {
+	Peer           string
+	Sent, Received uint64 // bytes on the replication stream
+	Since          time.Time
+}
+
+// Peers gives the connected peers, the oldest first.
+func (s *Swarm) Peers() []PeerStats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := make([]PeerStats, 0, len(s.machine.peers))
+	for _, p := range s.machine.peers {
+		if c := s.conns[p]; c != nil {
+			list = append(list, PeerStats{p.name, c.sent.Load(), c.received.Load(), c.since})
+		}
+	}
+	return list
+}
+
+// Changed is closed when peers come, go or prove a core.
+func (s *Swarm) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}

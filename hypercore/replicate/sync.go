@@ -1,0 +1,182 @@
+package replicate
+
+import (
+	"time"
+
+	"multicore/hypercore"
+	"multicore/hypercore/merkle"
+	"multicore/hypercore/wire"
+)
+
+// due is what a channel has to say. It is put into words only when the stream
+// takes it, so that a burst of appends becomes one sync and one range.
+type due uint8
+
+const (
+	dueSync  due = 1 << iota
+	dueRange     // our leading blocks
+	dueNews      // blocks stored since
+	dueWants     // answers to wants
+)
+
+func (m *machine) dirty(ch *channel, what due) {
+	if ch.state != open {
+		return
+	}
+	ch.what |= what
+	if !ch.listed {
+		ch.listed = true
+		ch.peer.due = append(ch.peer.due, ch)
+	}
+	m.wake(ch.peer)
+}
+
+// sync describes our side of a channel. Where the log itself must say whether
+// it can prove the upgrade, probe is that upgrade (spec 13.2).
+func (ch *channel) sync() (s wire.Sync, probe *merkle.UpgradeRequest) {
+	c := ch.core
+	same := ch.them.fork == c.fork
+	s = wire.Sync{
+		Fork: c.fork, Length: c.length,
+		Uploading: true, Downloading: len(c.attached) > 0,
+		HasManifest: c.hasManifest,
+	}
+	if same {
+		s.RemoteLength = ch.them.length
+	}
+	switch {
+	case !same:
+	case ch.them.length == 0:
+		s.CanUpgrade = true
+	case ch.them.length >= c.length:
+	case c.contiguous == c.length:
+		s.CanUpgrade = true
+	default:
+		probe = &merkle.UpgradeRequest{Start: ch.them.length, Length: c.length - ch.them.length}
+	}
+	return s, probe
+}
+
+// synced takes the peer's sync. release says that the peer has answered for a
+// core that was held back, and has nothing longer.
+func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) (release bool) {
+	c, before := ch.core, ch.them
+	ch.them = them{
+		synced: true, fork: s.Fork, length: s.Length,
+		canUpgrade: s.CanUpgrade, uploading: s.Uploading, downloading: s.Downloading,
+		hasManifest: s.HasManifest,
+	}
+	same := s.Fork == c.fork
+	if same {
+		ch.them.acked = s.RemoteLength
+	}
+	if ch.them != before {
+		ch.noUpgrade, ch.noManifest = false, false
+	}
+	switch {
+	case s.Fork > c.fork && s.Fork > ch.forkSeen:
+		ch.forkSeen = s.Fork
+		m.note("peer has a higher fork of a core, which is not followed",
+			"peer", ch.peer.name, "core", c.id.String(), "fork", c.fork, "higher", s.Fork)
+	case same && s.Length < c.length:
+		m.dirty(ch, dueSync)
+	}
+	if len(c.attached) == 0 && !s.Downloading {
+		m.closeChannel(ch, now)
+		m.forget(c)
+		return false
+	}
+	m.survey(ch)
+	m.tryUpgrade(c, now)
+	m.eager(ch, now)
+	m.checkRefresh(c, now)
+	return c.held && same && s.Length <= c.length
+}
+
+// tryUpgrade asks the peer that has most for a longer head, one peer at a time
+// (spec 13.3), or for the manifest of a core that is still empty everywhere.
+func (m *machine) tryUpgrade(c *core, now time.Time) {
+	if c.upgrade != nil || len(c.attached) == 0 || !c.grows() {
+		return
+	}
+	var best *channel
+	for _, ch := range c.channels {
+		if ch.upgrades(now) && ch.them.acked == c.length &&
+			(best == nil || ch.them.length > best.them.length) {
+			best = ch
+		}
+	}
+	if best != nil {
+		c.upgrade = &request{
+			kind:     forUpgrade,
+			upgrade:  merkle.UpgradeRequest{Start: c.length, Length: best.them.length - c.length},
+			manifest: !c.hasManifest && best.them.hasManifest,
+		}
+		m.ask(best, c.upgrade, now)
+		return
+	}
+	for _, ch := range c.channels {
+		if ch.introduces(now) {
+			c.upgrade = &request{kind: forManifest, manifest: true}
+			m.ask(ch, c.upgrade, now)
+			return
+		}
+	}
+}
+
+// upgrades says whether the peer offers a longer head.
+func (ch *channel) upgrades(now time.Time) bool {
+	return ch.usable(now) && !ch.noUpgrade && ch.them.canUpgrade && ch.them.length > ch.core.length
+}
+
+// introduces says whether the peer has nothing but the manifest, which we lack.
+func (ch *channel) introduces(now time.Time) bool {
+	return ch.usable(now) && !ch.noManifest && ch.them.hasManifest &&
+		ch.them.length == 0 && !ch.core.hasManifest && ch.core.length == 0
+}
+
+// usable says whether the peer may be asked anything on this channel.
+func (ch *channel) usable(now time.Time) bool {
+	return ch.state == open && ch.them.synced && ch.them.uploading &&
+		ch.them.fork == ch.core.fork && !ch.peer.resting(now)
+}
+
+// moved takes an event of the log.
+func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
+	before := c.length
+	switch e.Kind {
+	case hypercore.Appended:
+		return // peers see nothing of it before it is durable
+	case hypercore.Failed:
+		c.broken = true
+		m.note("core failed and is fetched no more", "core", c.id.String())
+	case hypercore.Stored:
+		m.reload(c, now)
+		m.announce(c, e.From, e.To)
+		m.stored(c, e.From, e.To)
+		return
+	}
+	m.reload(c, now)
+	if e.Kind == hypercore.Durable && c.length > before {
+		m.announce(c, before, c.length)
+	}
+}
+
+// reload looks at the log's head again and tells the peers what changed.
+func (m *machine) reload(c *core, now time.Time) {
+	length, fork, manifest, held := c.length, c.fork, c.hasManifest, c.held
+	c.load()
+	if c.length == length && c.fork == fork && c.hasManifest == manifest && c.held == held {
+		return
+	}
+	for _, ch := range c.channels {
+		ch.noUpgrade = false
+		m.dirty(ch, dueSync)
+		m.survey(ch)
+	}
+	m.tryUpgrade(c, now)
+	for _, ch := range c.channels {
+		m.eager(ch, now)
+	}
+	m.checkRefresh(c, now)
+}
