@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"syscall"
-
-	"multicore/hypercore"
 )
 
 // Code is a process exit code (design of the command line: 0 fine, 1 other).
@@ -49,19 +47,15 @@ func CodeOf(err error) Code {
 	return Other
 }
 
-// causes maps errors that may reach a user without an *Error around them. The
-// order matters where one error wraps several.
+// causes maps what may reach a user without an *Error around it, in the order
+// that decides where an error wraps several; a node codes its own errors.
 var causes = []struct {
 	err  error
 	code Code
 }{
 	{syscall.ENOSPC, DiskFull},
 	{syscall.EDQUOT, DiskFull},
-	{hypercore.ErrBadProof, Verify},
-	{hypercore.ErrReadOnly, ReadOnly},
 	{syscall.EROFS, ReadOnly},
-	{hypercore.ErrPastEnd, NotFound},
-	{hypercore.ErrNoPeers, Timeout},
 	{context.DeadlineExceeded, Timeout},
 	{context.Canceled, Interrupted},
 }

@@ -211,9 +211,14 @@ func decode(w http.ResponseWriter, r *http.Request, in any) bool {
 }
 
 func answer(w http.ResponseWriter, status int, out any) {
+	body, err := json.Marshal(out)
+	if err != nil {
+		panic("control: " + err.Error()) // every answer is a plain struct
+	}
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(status)
-	json.NewEncoder(w).Encode(out) // fails only where the client has left
+	w.Write(body) // fails only where the client has left
 }
 
 func answerError(w http.ResponseWriter, err error) {
@@ -248,9 +253,19 @@ func (s *Server) append(w http.ResponseWriter, r *http.Request) {
 			err = ErrGone
 		}
 		answerError(w, s.gone(r, err))
+		discardRest(w, r)
 		return
 	}
 	answer(w, http.StatusOK, out)
+}
+
+// discardRest lets a client that is still sending read its answer: it leaves
+// then, while a connection closed under its hands could hide the answer.
+func discardRest(w http.ResponseWriter, r *http.Request) {
+	rc := http.NewResponseController(w)
+	rc.Flush()
+	rc.SetReadDeadline(time.Now().Add(time.Second))
+	io.Copy(io.Discard, r.Body)
 }
 
 func (s *Server) read(w http.ResponseWriter, r *http.Request) {

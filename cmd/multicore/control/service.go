@@ -68,8 +68,9 @@ type ReadRequest struct {
 	Timeout time.Duration `json:"timeout,omitempty"`
 }
 
-// Item is a block, or with Block nil the start of a core, or a Note for the
-// user about how fresh what follows is.
+// Item is a block, or with Block nil the start of a core, whose Index is then
+// that of the first block to come, or a Note for the user about how fresh what
+// follows is.
 type Item struct {
 	Core  string `json:"core,omitempty"` // "core-3"
 	Key   string `json:"key,omitempty"`  // of the core

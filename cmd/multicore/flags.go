@@ -1,0 +1,105 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"multicore/cmd/multicore/node"
+	"multicore/corestore/multicore"
+	"multicore/hypercore"
+)
+
+// networkFlags are those of every command that may speak to peers.
+func networkFlags() []cli.Flag {
+	const category = "network"
+	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "listen", Category: category, Usage: "listen on `ADDR`, a multiaddr (default: TCP and QUIC, on a port chosen once)", EnvVars: env("listen")},
+		&cli.StringFlag{Name: "dht", Category: category, Usage: "`MODE` is public, private (a DHT of its own, for --bootstrap) or off", Value: "public", EnvVars: env("dht")},
+		&cli.BoolFlag{Name: "dht-server", Category: category, Usage: "answer DHT queries of others", EnvVars: env("dht-server")},
+		&cli.StringSliceFlag{Name: "bootstrap", Category: category, Usage: "enter the DHT through `ADDR`, a multiaddr with its /p2p/ part", EnvVars: env("bootstrap")},
+		&cli.StringSliceFlag{Name: "peer", Category: category, Usage: "keep a connection to `ADDR`, a multiaddr", EnvVars: env("peer")},
+		&cli.BoolFlag{Name: "mdns", Category: category, Usage: "find peers on the local network and this machine", Value: true, EnvVars: env("mdns")},
+		&cli.BoolFlag{Name: "announce", Category: category, Usage: "tell others that this node has what it serves", Value: true, EnvVars: env("announce")},
+	}
+}
+
+// network is what networkFlags say.
+func network(c *cli.Context) (*node.Network, error) {
+	n := &node.Network{
+		Listen: c.StringSlice("listen"), DHT: c.String("dht"), DHTServer: c.Bool("dht-server"),
+		Bootstrap: c.StringSlice("bootstrap"), Peers: c.StringSlice("peer"),
+		MDNS: c.Bool("mdns"), Announce: c.Bool("announce"),
+	}
+	switch n.DHT {
+	case "public", "private", "off":
+		return n, nil
+	}
+	return nil, usage("--dht %s: want public, private or off", n.DHT)
+}
+
+func readTimeoutFlag() cli.Flag {
+	return &cli.DurationFlag{Name: "read-timeout", Usage: "wait `TIME` for what is not here", Value: node.DefaultReadTimeout, EnvVars: env("read-timeout")}
+}
+
+func maxMessageFlag() cli.Flag {
+	return &cli.StringFlag{Name: "max-message", Usage: "refuse messages longer than `SIZE`", Value: "8MiB", EnvVars: env("max-message")}
+}
+
+// maxMessage is what maxMessageFlag says, in bytes; 0 where it was not given.
+func maxMessage(c *cli.Context) (int, error) {
+	if !c.IsSet("max-message") {
+		return 0, nil
+	}
+	n, err := parseSize(c.String("max-message"))
+	if err != nil {
+		return 0, usage("--max-message %s: %v", c.String("max-message"), err)
+	}
+	return n, nil
+}
+
+// parseSize reads a size in bytes as --framing and --block-size take it.
+func parseSize(s string) (int, error) {
+	f, err := multicore.ParseFraming(s)
+	if err != nil {
+		return 0, err
+	}
+	if f.Mode != multicore.BySize {
+		return 0, usage("want a size such as 64KiB")
+	}
+	return f.Size, nil
+}
+
+// positive refuses a duration flag that cannot be meant.
+func positive(c *cli.Context, flag string) (time.Duration, error) {
+	d := c.Duration(flag)
+	if d <= 0 {
+		return 0, usage("--%s %v: want more than 0", flag, d)
+	}
+	return d, nil
+}
+
+// parseKey reads a key that stands where nothing else may.
+func parseKey(s string) (hypercore.Key, error) {
+	k, err := hypercore.ParseKey(s)
+	if err != nil {
+		return k, usage("%v", err)
+	}
+	return k, nil
+}
+
+// parsePath splits a PATH into the multicore, "" for the own one, and the
+// core, "" for all.
+func parsePath(path string) (multicore, core string) {
+	head, core, _ := strings.Cut(strings.Trim(path, "/"), "/")
+	if core == "" && isCoreName(head) {
+		return "", head
+	}
+	return head, core
+}
+
+func isCoreName(s string) bool {
+	digits, ok := strings.CutPrefix(s, "core-")
+	return s == "main" || ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+}

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"multicore/cmd/multicore/control"
+	"multicore/cmd/multicore/node"
+)
+
+func (p *program) lsCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "ls",
+		Usage:       "list the multicores that this store follows",
+		Description: "One line each: key, name, how many of its blocks are here and how many there are.\n\n" + example("multicore ls", "multicore ls --json"),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			return p.with(c.Context, node.Options{}, func(ctx context.Context, s *session) error {
+				list, err := s.List(ctx)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.object(append([]control.Followed{}, list...))
+				}
+				w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+				for _, f := range list {
+					held, length := blocks(f.Cores)
+					name := f.Name
+					if name == "" {
+						name = "-"
+					}
+					fmt.Fprintf(w, "%s\t%s\t%d of %d blocks\n", f.Key, name, held, length)
+				}
+				return w.Flush()
+			})
+		},
+	}
+}
+
+// blocks counts the leading blocks that are here, and all.
+func blocks(cores []control.Core) (held, length uint64) {
+	for _, c := range cores {
+		held += c.ContiguousLength
+		length += c.Length
+	}
+	return held, length
+}

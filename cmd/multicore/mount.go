@@ -1,0 +1,154 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"multicore/cmd/multicore/node"
+	"multicore/hypercore"
+)
+
+func (p *program) mountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "mount",
+		Usage:     "show the own multicore, or that of a key, as a directory, and share it",
+		ArgsUsage: "MNT [KEY]",
+		Description: "Writing to MNT/append appends messages. MNT/KEY/ is the multicore of any key. With\n" +
+			"KEY on the command line MNT shows that one alone, read-only. Stays in the\n" +
+			"foreground until Ctrl-C or multicore unmount.\n\n" +
+			example("multicore mount ./mnt", "multicore mount ./other KEY"),
+		Flags: append([]cli.Flag{
+			&cli.StringFlag{Name: "key", Usage: "show the multicore of `KEY`", EnvVars: env("key")},
+			&cli.BoolFlag{Name: "read-only", Usage: "show the own multicore without append files", EnvVars: env("read-only")},
+			&cli.BoolFlag{Name: "allow-non-empty", Usage: "mount over a directory that is not empty", EnvVars: env("allow-non-empty")},
+			&cli.StringFlag{Name: "framing", Usage: "a message is a `UNIT`: line, write, close (all that is written until then) or a size such as 64KiB", Value: "line", EnvVars: env("framing")},
+			&cli.BoolFlag{Name: "daemon", Usage: "return once the mount is usable, and go on in the background", EnvVars: env("daemon")},
+			&cli.StringFlag{Name: "log-file", Usage: "with --daemon: append what is said then to `FILE`", EnvVars: env("log-file")},
+		}, servingFlags()...),
+		Action: func(c *cli.Context) error {
+			o := node.MountOptions{ReadOnly: c.Bool("read-only"), AllowNonEmpty: c.Bool("allow-non-empty"), Framing: c.String("framing")}
+			var err error
+			if o.Path, o.Key, err = mountArguments(c); err != nil {
+				return err
+			}
+			if c.String("log-file") != "" && !c.Bool("daemon") {
+				return usage("--log-file goes with --daemon; else redirect stderr")
+			}
+			no, err := servingOptions(c)
+			if err != nil {
+				return err
+			}
+			if c.Bool("daemon") && !isDaemon() {
+				return p.startDaemon(c.Context)
+			}
+			return p.mount(c.Context, no, o, c.String("log-file"))
+		},
+	}
+}
+
+// servingFlags are those of the commands that hold the store until they are
+// told to stop.
+func servingFlags() []cli.Flag {
+	return append([]cli.Flag{
+		maxMessageFlag(),
+		readTimeoutFlag(),
+		&cli.BoolFlag{Name: "no-peers", Usage: "this store has no newer copy elsewhere: sign without waiting for peers", EnvVars: env("no-peers")},
+	}, networkFlags()...)
+}
+
+func servingOptions(c *cli.Context) (o node.Options, err error) {
+	o = node.Options{Create: true, NoPeers: c.Bool("no-peers")}
+	if o.MaxMessage, err = maxMessage(c); err != nil {
+		return o, err
+	}
+	if o.ReadTimeout, err = positive(c, "read-timeout"); err != nil {
+		return o, err
+	}
+	o.Network, err = network(c)
+	return o, err
+}
+
+// mountArguments finds the mountpoint, absolute, and the key, "" for the own
+// multicore, in either order.
+func mountArguments(c *cli.Context) (path, key string, err error) {
+	if err := arguments(c, 1, 2); err != nil {
+		return "", "", err
+	}
+	path, key = c.Args().Get(0), c.Args().Get(1)
+	switch {
+	case c.NArg() == 2 && c.String("key") != "":
+		return "", "", usage("the key is given twice, as %s and with --key", key)
+	case c.NArg() == 2 && isKey(path) && !isKey(key):
+		path, key = key, path
+	case c.NArg() == 1:
+		key = c.String("key")
+		if key == "" && isKey(path) && !strings.Contains(path, "/") {
+			return "", "", usage("where to? usage: multicore mount MNT KEY")
+		}
+	}
+	if key != "" {
+		k, err := parseKey(key)
+		if err != nil {
+			return "", "", err
+		}
+		key = k.String()
+	}
+	path, err = filepath.Abs(path)
+	return path, key, err
+}
+
+func isKey(s string) bool {
+	_, err := hypercore.ParseKey(s)
+	return err == nil
+}
+
+// mount holds the store and the mountpoint until a signal, or until somebody
+// unmounts it.
+func (p *program) mount(ctx context.Context, no node.Options, o node.MountOptions, logFile string) (err error) {
+	s, err := p.takeOver(ctx, no)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := s.close(); err == nil {
+			err = closed
+		}
+	}()
+	if o.Key == "" {
+		if _, _, err := p.makeOwn(ctx, s); err != nil {
+			return err
+		}
+	}
+	m, err := s.node.Mount(ctx, o)
+	if err != nil {
+		return err
+	}
+	if err := p.result("main core key: %s", m.Key()); err != nil {
+		return err
+	}
+	if err := p.result("mounted on %s", m.Path()); err != nil {
+		return err
+	}
+	if isDaemon() {
+		if err := detach(logFile); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-ctx.Done():
+	case <-m.Done():
+	}
+	return nil
+}
+
+// workingFile gives a file by its absolute path, "" for the one that swallows.
+func workingFile(name string) (*os.File, error) {
+	if name == "" {
+		return os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+}

@@ -1,0 +1,46 @@
+package main
+
+import (
+	"github.com/urfave/cli/v2"
+)
+
+func (p *program) serveCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "serve",
+		Usage:       "share the store without a mount: the own multicore and the followed ones",
+		Description: "Prints the addresses that it listens on, and runs until Ctrl-C.\n\n" + example("multicore serve", "multicore serve --dht private --listen /ip4/0.0.0.0/tcp/4001"),
+		Flags:       servingFlags(),
+		Action: func(c *cli.Context) (err error) {
+			if err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			o, err := servingOptions(c)
+			if err != nil {
+				return err
+			}
+			s, err := p.takeOver(c.Context, o)
+			if err != nil {
+				return err
+			}
+			defer func() {
+				if closed := s.close(); err == nil {
+					err = closed
+				}
+			}()
+			st, err := s.Status(c.Context)
+			if err != nil {
+				return err
+			}
+			if st.Node != nil {
+				for _, addr := range st.Node.Addrs {
+					if err := p.result("listening on %s", addr); err != nil {
+						return err
+					}
+				}
+			}
+			p.note("serving %s", p.store)
+			<-c.Context.Done()
+			return nil
+		},
+	}
+}

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+
+	"github.com/urfave/cli/v2"
+
+	"multicore/cmd/multicore/control"
+	"multicore/cmd/multicore/node"
+)
+
+func (p *program) statusCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "status",
+		Usage:       "show the store, its cores, mounts and peers",
+		Description: "With --json one object, to which fields are only ever added.\n\n" + example("multicore status", "multicore status --json | jq -r '.node.addrs[]'"),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			return p.with(c.Context, node.Options{}, func(ctx context.Context, s *session) error {
+				st, err := s.Status(ctx)
+				if err != nil {
+					return err
+				}
+				if p.json {
+					return p.object(st)
+				}
+				return p.showStatus(st, s)
+			})
+		},
+	}
+}
+
+func (p *program) showStatus(st *control.Status, s *session) error {
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "store\t%s\n", p.store)
+	if st.MainKey != nil {
+		fmt.Fprintf(w, "main core key\t%s\n", *st.MainKey)
+	}
+	switch {
+	case s.held():
+		fmt.Fprintf(w, "process\tnone runs\n")
+	default:
+		fmt.Fprintf(w, "process\t%d\n", s.client.PID())
+	}
+	for _, m := range st.Mounts {
+		fmt.Fprintf(w, "mounted\t%s\t%s\n", m.Path, m.Key)
+	}
+	if n := st.Node; n != nil {
+		fmt.Fprintf(w, "peer id\t%s\n", n.PeerID)
+		for _, a := range n.Addrs {
+			fmt.Fprintf(w, "address\t%s\n", a)
+		}
+		fmt.Fprintf(w, "DHT\t%s, %d in its table\n", n.DHT.Mode, n.DHT.RoutingTable)
+	}
+	for _, c := range st.Cores {
+		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %d peers\n", c.Path, c.ContiguousLength, c.Length, c.ByteLength, c.Peers)
+	}
+	for _, f := range st.Followed {
+		held, length := blocks(f.Cores)
+		fmt.Fprintf(w, "follows\t%s\t%s %d of %d blocks\n", f.Key, f.Name, held, length)
+	}
+	for _, peer := range st.Peers {
+		fmt.Fprintf(w, "peer\t%s\t%s, %.1f ms, %d bytes in, %d out\n", peer.ID, peer.Addr, peer.RTTMillis, peer.ReceivedBytes, peer.SentBytes)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,49 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+)
+
+// ui holds the rules of output: results go to stdout, and everything else goes
+// to stderr as `multicore: …`, one line each. Nothing else in this package
+// writes to either.
+type ui struct {
+	out, err io.Writer
+	json     bool
+	quiet    bool
+}
+
+// result prints a line of what was asked for.
+func (u *ui) result(format string, args ...any) error {
+	_, err := fmt.Fprintf(u.out, format+"\n", args...)
+	return err
+}
+
+// object prints a value as one line of JSON.
+func (u *ui) object(v any) error {
+	enc := json.NewEncoder(u.out)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}
+
+// note tells the user something that is not what was asked for.
+func (u *ui) note(format string, args ...any) {
+	if !u.quiet {
+		u.line(fmt.Sprintf(format, args...))
+	}
+}
+
+func (u *ui) line(text string) { fmt.Fprintf(u.err, "multicore: %s\n", oneLine(text)) }
+
+func oneLine(text string) string {
+	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")
+}
+
+// openToAll is said once, when a multicore is made.
+const openToAll = "anyone with this key can read everything ever appended, and nothing can be unsent"
+
+// notReachable ends a command that changed a store which no process serves.
+const notReachable = "nobody can fetch this until multicore mount or multicore serve runs"
