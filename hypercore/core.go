@@ -37,27 +37,27 @@ type Core struct {
 
 	write sync.Mutex // held while the log is changed
 
-	mu         sync.RWMutex
-	tree       merkle.Tree // as this machine sees it
-	size       uint64      // byte length of tree
-	head       merkle.Tree // what peers see; that of a replica is tree
-	signature  []byte      // of head
-	bits       bitfield
-	manifest   *Manifest // nil until known
-	grown      time.Time
-	held       bool
-	unheld     uint64
-	durable    uint64 // length that is recorded, and signed
-	stored     uint64 // length that is on the disk, signed or not
-	recorded   bool   // the store has a core record
-	headDirty  bool   // to be written by the next round, as are infoDirty and bits.changed
-	infoDirty  bool
-	era        uint64
-	lost       bool // the head was damaged and is to be learned again
-	failed     error
-	closed     bool
-	moving     chan struct{} // closed when what is being moved may be read again; nil where nothing is
-	changed    chan struct{} // nil while nobody waits
+	mu        sync.RWMutex
+	tree      merkle.Tree // as this machine sees it
+	size      uint64      // byte length of tree
+	head      merkle.Tree // what peers see; that of a replica is tree
+	signature []byte      // of head
+	bits      bitfield
+	manifest  *Manifest // nil until known
+	grown     time.Time
+	held      bool
+	unheld    uint64
+	durable   uint64 // length that is recorded, and signed
+	stored    uint64 // length that is on the disk, signed or not
+	recorded  bool   // the store has a core record
+	headDirty bool   // to be written by the next round, as are infoDirty and bits.changed
+	infoDirty bool
+	era       uint64
+	lost      bool // the head was damaged and is to be learned again
+	failed    error
+	closed    bool
+	moving    chan struct{} // closed when what is being moved may be read again; nil where nothing is
+	changed   chan struct{} // nil while nobody waits
 
 	cursor cursor
 }
