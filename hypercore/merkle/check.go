@@ -144,7 +144,7 @@ func (c *checker) upgrade(u *UpgradeProof) (uint64, error) {
 		return 0, badProof("upgrade of %d from %d", u.Length, u.Start)
 	}
 	end := u.Start + u.Length
-	if _, err := c.grow(u.Start, end, u.Nodes); err != nil {
+	if _, err := c.grow(u.Start, end, u.Nodes, true); err != nil {
 		return 0, fmt.Errorf("upgrade from %d to %d: %w", u.Start, end, err)
 	}
 	if len(u.Additional) == 0 {
@@ -159,7 +159,7 @@ func (c *checker) upgrade(u *UpgradeProof) (uint64, error) {
 	if length > MaxLength {
 		return 0, badProof("additional node %d is out of range", last)
 	}
-	rest, err := c.grow(end, length, u.Additional)
+	rest, err := c.grow(end, length, u.Additional, false)
 	if err != nil {
 		return 0, fmt.Errorf("additional nodes to %d: %w", length, err)
 	}
@@ -169,13 +169,14 @@ func (c *checker) upgrade(u *UpgradeProof) (uint64, error) {
 	return length, nil
 }
 
-// grow adds the chunks that lead from one length to the next: the top of the
-// path where it is one of them, else the next node of list. It gives what is
-// left of list.
-func (c *checker) grow(from, to uint64, list []Node) ([]Node, error) {
+// grow adds the chunks that lead from one length to the next: with path, the
+// top of the path where it is one of them, else the next node of list. It gives
+// what is left of list. Additional nodes come without path: what was asked for
+// is below the end of the upgrade.
+func (c *checker) grow(from, to uint64, list []Node, path bool) ([]Node, error) {
 	for _, chunk := range Chunks(from, to) {
 		var err error
-		if c.top != nil && c.top.Index == chunk {
+		if path && c.top != nil && c.top.Index == chunk {
 			err = c.growth.merge(c.top.Node)
 			c.top = nil
 		} else {
