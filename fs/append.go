@@ -56,6 +56,15 @@ func (f *appendFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, u
 	return h, fuse.FOPEN_DIRECT_IO, 0
 }
 
+// Fsync is asked of the file rather than of the handle, as every node has it.
+func (f *appendFile) Fsync(ctx context.Context, h gofs.FileHandle, _ uint32) syscall.Errno {
+	open, ok := h.(*appendHandle)
+	if !ok {
+		return syscall.EBADF
+	}
+	return open.sync(ctx)
+}
+
 // appendHandle is an open append file. Several processes may share it.
 type appendHandle struct {
 	t      *tree
@@ -92,8 +101,8 @@ func (h *appendHandle) Flush(ctx context.Context) syscall.Errno {
 	return h.t.fail(h.path, h.end(ctx))
 }
 
-// Fsync ends the message that waits, and returns when all is on the disk.
-func (h *appendHandle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
+// sync ends the message that waits, and returns when all is on the disk.
+func (h *appendHandle) sync(ctx context.Context) syscall.Errno {
 	if err := h.end(ctx); err != nil {
 		return h.t.fail(h.path, err)
 	}

@@ -135,6 +135,7 @@ func mountTree(path string, t *tree, allowNonEmpty bool) (_ *Mounted, err error)
 	}
 	server, err := serve(path, root, &gofs.Options{
 		NullPermissions: true,
+		RootStableAttr:  &gofs.StableAttr{Ino: inode("")},
 		MountOptions: fuse.MountOptions{
 			FsName:               "multicore",
 			Name:                 "multicore",

@@ -1,0 +1,71 @@
+// Package fs shows multicores as a directory.
+//
+//	mnt/
+//	  append            write: messages, routed by length
+//	  key               main core key, hex, newline
+//	  status.json       the state of the process
+//	  main/  core-2/  core-3/ ...
+//	    log             all blocks, concatenated
+//	    blocks/0 1 2 …  one file a block
+//	    append          write: straight into this core
+//	    key  discovery-key  length  byte-length  info.json
+//	  <key>/            another multicore, read-only, the same tree
+//	  <own key>         symbolic link to the root
+//
+// The root is the own multicore, or one remote one. Looked up but not listed:
+// core-1, which is main; N in the directory of a core, which is blocks/N; and a
+// key in upper case or z-base-32, which is a link to the same in lower-case hex.
+// A <key> is listed once something in it was opened. Append files are there only
+// in the own multicore; everything else cannot be changed, also not by root, and
+// says EROFS (or EACCES, for reading an append file).
+//
+// # Who waits when
+//
+// A lookup never waits, because the kernel makes a second lookup of the same
+// name wait for the first in a way that cannot be interrupted. Where it is not
+// known whether a name is there, the lookup gives a node which finds out when it
+// is used: open, stat, access and listing wait for what they need, each for
+// itself.
+//
+//   - What was learned before answers at once, from what is stored here.
+//   - A core other than main waits for block 0 of main, which names it.
+//   - log, blocks, length, byte-length, info.json and the listing of a core wait
+//     until its length was learned. An unknown log is never shown as an empty one.
+//   - stat of a block whose size is not known here asks a peer for that one node
+//     of the tree, and fails at once where no peer is connected.
+//   - Opening a block that is not here fetches it; so does reading log, for the
+//     blocks that are read.
+//
+// A wait ends after Options.ReadTimeout with ETIMEDOUT, or EHOSTUNREACH where no
+// peer was ever reached; with EINTR when the program gets a signal; with ENOTCONN
+// when the mount ends. Bytes that fail verification are EIO.
+//
+// # Appending
+//
+// Each open append file is a [multicore.Framer]. A write appends the whole
+// messages in it before it returns. The rest of a message waits in the handle for
+// its end, an fsync, the last close, or a close by the process that opened the
+// handle. Processes that inherited the handle close it too; that is ignored.
+// Offsets and truncation mean nothing. fsync returns when everything is on the
+// disk. With framing by write, a write is refused with EMSGSIZE if the kernel may
+// have cut it; it cuts at 1 MiB, and one writev(2) at 256 pieces.
+//
+// # What the kernel may remember
+//
+// Names of what exists, and size and bytes of blocks, which never change. Nothing
+// of log, length and the like: log is read with direct I/O, so that a read sees
+// the present end and can be interrupted, and its size is asked anew each time,
+// as tail -f needs.
+//
+// Inode numbers come from the path and are the same in the next mount. Blocks have
+// no time and show the epoch; log, length, byte-length and directories of a core
+// show when it last grew; everything else the time of the mount.
+//
+// # Mounting
+//
+// Root mounts by mount(2); others need fusermount3. A mount left by a process that
+// died is cleared, a live one is refused. Only this package imports go-fuse.
+//
+// A program must not read its own mount on its last free thread, as any user of
+// FUSE; package go-fuse/fs names the deadlocks.
+package fs
