@@ -155,7 +155,7 @@ func (rd *reader) note(text string) error {
 func (rd *reader) send(c multicore.Named, i uint64, block []byte) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
-	if err := rd.start(c); err != nil {
+	if err := rd.start(c, i); err != nil {
 		return err
 	}
 	if block == nil {
@@ -164,23 +164,26 @@ func (rd *reader) send(c multicore.Named, i uint64, block []byte) error {
 	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String(), Index: i, Block: block})
 }
 
-// start emits the start of a core; rd.mu is held.
-func (rd *reader) start(c multicore.Named) error {
+// start emits the start of a core, of which block i comes next; rd.mu is held.
+func (rd *reader) start(c multicore.Named, i uint64) error {
 	if rd.current == c.Name {
 		return nil
 	}
 	rd.current = c.Name
-	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String()})
+	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String(), Index: i})
 }
 
-func (rd *reader) header(c multicore.Named) error {
+func (rd *reader) header(c multicore.Named, i uint64) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
-	return rd.start(c)
+	return rd.start(c, i)
 }
 
 // first is where reading a core of some length begins.
-func (rd *reader) first(length uint64) uint64 {
+func (rd *reader) first(c multicore.Named, length uint64) uint64 {
+	if at, ok := rd.req.Start[c.Core.Key().String()]; ok {
+		return at
+	}
 	if rd.req.Last == nil {
 		return rd.req.From
 	}
@@ -188,7 +191,12 @@ func (rd *reader) first(length uint64) uint64 {
 }
 
 func (rd *reader) once(ctx context.Context, c multicore.Named) error {
-	if err := rd.header(c); err != nil {
+	length := c.Core.Info().Length
+	first := rd.first(c, length)
+	if len(rd.req.Indexes) > 0 {
+		first = rd.req.Indexes[0]
+	}
+	if err := rd.header(c, first); err != nil {
 		return err
 	}
 	if len(rd.req.Indexes) > 0 {
@@ -199,8 +207,7 @@ func (rd *reader) once(ctx context.Context, c multicore.Named) error {
 		}
 		return nil
 	}
-	length := c.Core.Info().Length
-	return rd.blocks(ctx, c, rd.first(length), length)
+	return rd.blocks(ctx, c, first, length)
 }
 
 // follow reads what is there and then what comes, of all cores as it comes.
@@ -209,11 +216,11 @@ func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
 	defer cancel(nil)
 	next := make([]uint64, len(cores))
 	for i, c := range cores {
-		if err := rd.header(c); err != nil {
+		length := c.Core.Info().Length
+		next[i] = rd.first(c, length)
+		if err := rd.header(c, next[i]); err != nil {
 			return err
 		}
-		length := c.Core.Info().Length
-		next[i] = rd.first(length)
 		if err := rd.blocks(ctx, c, next[i], length); err != nil {
 			return err
 		}
