@@ -232,6 +232,9 @@ func publish(t *testing.T, block string) *Remote {
 	if _, err := c.Append(t.Context(), []byte(block)); err != nil {
 		t.Fatal(err)
 	}
+	if err := c.Flush(t.Context()); err != nil { // or its peers may verify that it is empty
+		t.Fatal(err)
+	}
 	a := wsw.Attach(c.Core, replicate.AttachOptions{})
 	t.Cleanup(a.Detach)
 	r := openRemote(t, rst, rsw, c.Key())
