@@ -22,7 +22,12 @@ type Decoder struct {
 }
 
 // NewDecoder reads from b. What Buffer, OptionalBuffer and Raw give aliases b.
-func NewDecoder(b []byte) *Decoder { return &Decoder{rest: b} }
+func NewDecoder(b []byte) *Decoder {
+	if b == nil {
+		b = []byte{} // nil is for what could not be read
+	}
+	return &Decoder{rest: b}
+}
 
 // Err is the first error, ErrShort or ErrRange wrapped, or nil.
 func (d *Decoder) Err() error { return d.err }
