@@ -220,8 +220,14 @@ func (l *lab) serve(store string, flags ...string) *process {
 // mount starts a mount and returns once it is usable.
 func (l *lab) mount(store, mnt string, flags ...string) *process {
 	l.t.Helper()
-	args := append([]string{"multicore", "--store", store, "mount", mnt}, l.net...)
-	p := l.start(append(args, flags...)...)
+	args := append([]string{"--store", store, "mount", mnt}, l.net...)
+	return l.mounting(mnt, append(args, flags...)...)
+}
+
+// mounting starts a mount at mnt with these arguments and no others.
+func (l *lab) mounting(mnt string, args ...string) *process {
+	l.t.Helper()
+	p := l.start(append([]string{"multicore"}, args...)...)
 	l.t.Cleanup(func() { // runs before the process is stopped by start
 		p.end()
 		syscall.Unmount(l.path(mnt), syscall.MNT_DETACH)
