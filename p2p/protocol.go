@@ -1,6 +1,8 @@
 package p2p
 
 import (
+	"net"
+	"sync"
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/network"
@@ -28,14 +30,38 @@ const (
 	pingTimeout      = 10 * time.Second
 )
 
-// bounded is a stream whose writes end when the peer stops reading.
+// bounded is a stream as the swarm wants it: its writes end when the peer stops
+// reading, and Close ends what is under way.
 type bounded struct {
 	network.Stream
+
+	mu     sync.Mutex // so that no Write sets a deadline after Close did
+	closed bool
 }
 
-func (b bounded) Write(p []byte) (int, error) {
-	if err := b.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil {
+func (b *bounded) Write(p []byte) (int, error) {
+	if err := b.deadline(); err != nil {
 		return 0, err
 	}
 	return b.Stream.Write(p)
+}
+
+func (b *bounded) deadline() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return net.ErrClosed
+	}
+	return b.SetWriteDeadline(time.Now().Add(writeTimeout))
+}
+
+func (b *bounded) Close() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed {
+		return nil
+	}
+	b.closed = true
+	b.SetDeadline(time.Now())
+	return b.Stream.Close()
 }

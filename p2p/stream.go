@@ -317,15 +317,15 @@ func (l *links) run(ctx context.Context, k *link, s, prev *session) {
 	l.wg.Go(func() { l.ping(ctx, k.id) })
 
 	err = l.swarm.Serve(ctx, replicate.Conn{
-		Stream:        bounded{s.stream},
+		Stream:        &bounded{Stream: s.stream},
 		Initiator:     initiator,
 		HandshakeHash: hash,
 		Peer:          k.id.String(),
 	})
 	switch {
 	case ctx.Err() != nil: // displaced, or the node closes
-	case errors.Is(err, replicate.ErrMisbehaved):
-		l.log.Warn("peer dropped and kept away", "peer", k.id, "for", awayFor, "err", err)
+	case errors.Is(err, replicate.ErrMisbehaved): // the swarm has told why
+		l.log.Debug("peer kept away", "peer", k.id, "for", awayFor)
 		l.away.add(k.id)
 		l.host.Network().ClosePeer(k.id)
 	default:
