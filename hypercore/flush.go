@@ -37,26 +37,21 @@ type Flusher struct {
 
 // round is one run over all changed cores.
 type round struct {
-	done   chan struct{}
-	errs   map[*Core]error // complete when done is closed
-	commit error
+	done chan struct{}
+	errs map[*Core]error // complete when done is closed
 }
 
-// err is that of one core.
-func (r *round) err(c *Core) error {
-	if err := r.errs[c]; err != nil {
-		return err
-	}
-	return r.commit
-}
-
-// all is what went wrong with any core.
+// all is what went wrong, naming a few cores.
 func (r *round) all() error {
 	var errs []error
 	for _, err := range r.errs {
+		if len(errs) == 3 {
+			errs = append(errs, fmt.Errorf("%d cores in all", len(r.errs)))
+			break
+		}
 		errs = append(errs, err)
 	}
-	return errors.Join(append(errs, r.commit)...)
+	return errors.Join(errs...)
 }
 
 // NewFlusher serves the cores of one store. log may be nil.
@@ -127,7 +122,7 @@ func (f *Flusher) flush(ctx context.Context, c *Core) error {
 	if err := r.wait(ctx); err != nil {
 		return err
 	}
-	return r.err(c)
+	return r.errs[c]
 }
 
 // forget drops a core that is being closed: what could not be committed is for
@@ -195,7 +190,7 @@ func (f *Flusher) run() {
 		f.mu.Lock()
 		f.flight = nil
 		for _, c := range cores {
-			if c.round == r && r.err(c) == nil {
+			if c.round == r && r.errs[c] == nil {
 				c.round = nil
 			}
 		}
@@ -243,13 +238,14 @@ func (f *Flusher) do(r *round, cores []*Core) {
 // stay as they were and the next round tries again; anything else may have left
 // pages of the database in doubt.
 func (f *Flusher) abandon(r *round, snaps []*snapshot, err error) {
-	r.commit = fmt.Errorf("commit heads: %w", err)
+	err = fmt.Errorf("commit heads: %w", err)
 	f.log.Error("heads were not committed", "cores", len(snaps), "err", err)
 	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
 	for _, s := range snaps {
 		s.restore()
+		r.errs[s.core] = err
 		if !full {
-			s.core.fail(r.commit)
+			r.errs[s.core] = s.core.fail(err)
 		}
 	}
 	if !full {

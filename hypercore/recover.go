@@ -248,14 +248,29 @@ func (c *Core) dropBeyond() error {
 	if c.own && c.tree.Length > c.head.Length {
 		return &DamageError{File: "blocks", Offset: uint64(blocks), Reason: fmt.Sprintf("the file ends within block %d", from)}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if from >= c.bits.last() {
-		return nil
+	v := view{tree: c.tree, size: c.size, era: c.era}
+	lost := 0
+	for i := from; i < c.bits.last(); i++ { // only those who hold c.write change bits
+		if !c.bits.has(i) {
+			continue
+		}
+		off, size, err := c.extent(v, i)
+		if err != nil && !errors.Is(err, merkle.ErrMissingNode) && !errors.Is(err, ErrDamaged) {
+			return err
+		}
+		if err != nil || size > 0 && off+size > uint64(blocks) {
+			c.mu.Lock()
+			c.bits.clear(i, i+1)
+			c.headDirty = true
+			c.notify()
+			c.mu.Unlock()
+			lost++
+		}
 	}
-	c.log.Warn("blocks file is too short, its end will be fetched again", "core", c.id.String(), "bytes", blocks, "block", from)
-	c.bits.clear(from, c.tree.Length)
-	c.headDirty = true
-	c.notify()
+	if lost > 0 {
+		c.log.Warn("the blocks file is too short; what it lacks will be fetched again",
+			"core", c.id.String(), "bytes", blocks, "block", from, "blocks", lost)
+		c.flusher.mark(c)
+	}
 	return nil
 }
