@@ -66,6 +66,9 @@ func lists(p *Proof) []*[]Node {
 	return out
 }
 
+// hashStep leaves bits of hashes out where everything takes ten times as long.
+var hashStep = map[bool]int{false: 1, true: 13}[raceEnabled]
+
 // damages calls fn after each flipped bit of p, and puts the bit back.
 func damages(p *Proof, fn func(what string, bit int)) {
 	flip := func(what string, n *uint64) {
@@ -90,7 +93,7 @@ func damages(p *Proof, fn func(what string, bit int)) {
 			n := &(*list)[i]
 			flip("node index", &n.Index)
 			flip("node size", &n.Size)
-			for bit := range 256 {
+			for bit := 0; bit < 256; bit += hashStep {
 				n.Hash[bit/8] ^= 1 << (bit % 8)
 				fn("node hash", bit)
 				n.Hash[bit/8] ^= 1 << (bit % 8)
