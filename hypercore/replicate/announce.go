@@ -81,6 +81,7 @@ func (m *machine) learned(ch *channel, e extent, first uint64, grown bool, now t
 		return
 	}
 	ch.cursor = min(ch.cursor, first)
+	ch.forgive()
 	m.eager(ch, now)
 }
 

@@ -33,6 +33,8 @@ func (s *Swarm) Attach(hc *hypercore.Core, o AttachOptions) *Attachment {
 		source: source{swarm: s, id: hc.DiscoveryKey()},
 		state:  attachment{after: o.After, download: o.Download},
 	}
+	s.attaching.Lock()
+	defer s.attaching.Unlock()
 	fresh := s.borrow(hc, func() {})
 	first := false
 	s.do(func(m *machine, now time.Time) {
@@ -49,13 +51,12 @@ func (s *Swarm) Attach(hc *hypercore.Core, o AttachOptions) *Attachment {
 			c.log, c.end = fresh.log, fresh.end
 			m.reload(c, now)
 		}
-		a.core = c
+		a.core, a.hc = c, hc
 		m.attach(c, &a.state, now)
 	})
 	if first {
 		hc.SetSource(&a.source)
 	}
-	a.hc = hc
 	return a
 }
 
@@ -88,6 +89,8 @@ func (a *Attachment) SetDownload(on bool) {
 // that have it open, through the Directory. The second call does nothing.
 func (a *Attachment) Detach() {
 	s := a.swarm
+	s.attaching.Lock()
+	defer s.attaching.Unlock()
 	var last, wanted bool
 	s.do(func(m *machine, now time.Time) {
 		_, on := a.core.attached[&a.state]

@@ -29,6 +29,7 @@ type channel struct {
 	blocks blockSet
 	denied map[uint64]struct{} // blocks it announced and answered with noData
 	opened time.Time
+	seeks  bool // it answers seeks
 
 	requests              map[uint64]*request // by id; what we asked
 	lastID                uint64
@@ -126,7 +127,7 @@ func (m *machine) refuse(p *peer, id uint64, now time.Time) error {
 }
 
 // bind joins the peer's open with ours. Its capability was checked.
-func (m *machine) bind(p *peer, id uint64, c *core, now time.Time) error {
+func (m *machine) bind(p *peer, id uint64, c *core, seeks bool, now time.Time) error {
 	ch := p.channels[c.id]
 	switch {
 	case ch == nil:
@@ -142,7 +143,7 @@ func (m *machine) bind(p *peer, id uint64, c *core, now time.Time) error {
 	case ch.state == open:
 		return m.refuse(p, id, now)
 	}
-	ch.state, ch.remote, ch.opened = open, id, now
+	ch.state, ch.remote, ch.opened, ch.seeks = open, id, now, seeks
 	p.bound[id] = ch
 	c.channels = append(c.channels, ch)
 	p.order = append(p.order, ch)

@@ -26,6 +26,7 @@ type conn struct {
 	failed chan struct{} // closed by fail
 	once   sync.Once
 	err    error // why; set before failed is closed
+	ending sync.WaitGroup
 }
 
 func newConn(s *Swarm, c Conn) *conn {
@@ -49,7 +50,7 @@ func (c *conn) fail(err error) {
 	c.once.Do(func() {
 		c.err = err
 		close(c.failed)
-		go c.stream.Close() // it may wait for the peer, and locks are held here
+		c.ending.Go(func() { c.stream.Close() }) // it may wait for the peer, and locks are held here
 	})
 }
 
@@ -64,8 +65,8 @@ func (c *conn) run(ctx context.Context) error {
 		}
 	})
 	c.fail(c.read())
-	c.stream.Close()
 	writing.Wait()
+	c.ending.Wait()
 	if isMisbehaved(c.err) {
 		c.swarm.logger.Warn("peer dropped", "peer", c.peer.name, "error", c.err)
 	}

@@ -112,6 +112,14 @@ func (f *fetch) denied(ch *channel) bool {
 	return false
 }
 
+// forgive lets a peer be asked again for what it could not give, after what it
+// has changed.
+func (ch *channel) forgive() {
+	for _, f := range ch.core.waiting {
+		f.refused = without(f.refused, ch)
+	}
+}
+
 // refresh is somebody who waits until the peers have said how long the log is.
 type refresh struct {
 	done chan struct{}

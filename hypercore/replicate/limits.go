@@ -15,7 +15,7 @@ const (
 	maxChannels  = 1 << 15 // open channels of one peer
 	maxRefusals  = 1 << 14 // opens in a row that we reject, refilled slowly
 	refillEvery  = time.Second / 16
-	maxControl   = 4 << 20          // bytes queued towards a peer, answers aside
+	maxControl   = 8 << 20          // bytes queued towards a peer, answers aside
 	maxQueued    = 1 << 15          // requests of one peer waiting for their answer
 	maxInvalid   = wire.MaxInvalid  // requests that no prover could answer
 	maxPushes    = 64               // data under request id 0, which we never ask for
@@ -41,7 +41,9 @@ const (
 	keepAlive   = wire.KeepAlive    // silence of ours that an empty frame ends
 	idleTimeout = 60 * time.Second  // silence of theirs that ends the stream
 	stallAfter  = 5 * time.Second   // no answer and no bytes: requests move on
-	giveUpAfter = 120 * time.Second // no answer, however many bytes
+	silentAfter = 30 * time.Second  // no answer, however many bytes
+	giveUpAfter = 120 * time.Second // a request is not answered, but others are
+	progress    = 4 << 10           // bytes between two ticks that may be part of an answer
 	restFirst   = 5 * time.Second   // a slow peer is asked nothing for this long,
 	restMost    = 2 * time.Minute   // twice as long each time, at most this
 	tickEvery   = 500 * time.Millisecond

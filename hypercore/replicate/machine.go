@@ -27,7 +27,8 @@ type log interface {
 // machine is all replication of a process as a state machine: it has no
 // goroutine, no clock and no I/O. Events go in as method calls with the time;
 // what is to be sent gathers in the peers, who is to send in woken, what is to
-// be logged in notes, what is to be closed in closers. Not for concurrent use.
+// be logged in notes, what is to be closed in closers, whose hold is to end in
+// holds. Not for concurrent use.
 type machine struct {
 	cores map[hypercore.DiscoveryKey]*core
 	order []*core // the same in order of arrival
@@ -39,7 +40,8 @@ type machine struct {
 	woken   []*peer
 	notes   []note
 	closers []func()
-	changed bool // peers came, went or proved a core
+	holds   []log // to be released
+	changed bool  // peers came, went or proved a core
 }
 
 // note is a line for the log.

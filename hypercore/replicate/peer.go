@@ -41,10 +41,10 @@ type peer struct {
 	readers      []*channel // may have something for a waiting fetch
 	hungry       []*channel // may have something to download
 
-	heard     time.Time // last frame
-	answered  time.Time // last answer, or bytes of one
-	received  uint64    // bytes read off the stream
-	counted   uint64    // of them seen at the last tick
+	received  uint64    // bytes read off the stream, at the last tick
+	heard     time.Time // the last of them
+	moved     time.Time // when they were last many
+	answered  time.Time // last answer, or first request after none
 	restUntil time.Time // slow: nothing is asked before
 	strikes   uint
 
@@ -96,7 +96,7 @@ func (m *machine) addPeer(name string, initiator bool, hash [64]byte, now time.T
 		refused:  make(map[hypercore.DiscoveryKey]struct{}),
 		reopens:  make(map[hypercore.DiscoveryKey]*reopening),
 		pages:    maxPages,
-		heard:    now, answered: now,
+		heard:    now, answered: now, moved: now,
 		refusals: bucket{at: now},
 	}
 	m.peers = append(m.peers, p)
@@ -134,10 +134,15 @@ func (m *machine) removePeer(p *peer, now time.Time) {
 	m.changed = true
 }
 
-// heardFrom notes bytes that came from p, whole frames or parts of them.
-func (m *machine) heardFrom(p *peer, n uint64, now time.Time) {
-	p.heard = now
-	p.received += n
+// heardFrom notes how many bytes came from p so far, whole frames or not.
+func (m *machine) heardFrom(p *peer, total uint64, now time.Time) {
+	if total == p.received {
+		return
+	}
+	if total-p.received >= progress {
+		p.moved = now
+	}
+	p.heard, p.received = now, total
 }
 
 // resting says that p was slow and is asked nothing for now.
@@ -153,10 +158,8 @@ func (p *peer) room(read bool) bool {
 
 // relieve moves requests away from a peer that does not answer.
 func (m *machine) relieve(p *peer, now time.Time) {
-	if p.received > p.counted {
-		p.counted = p.received
-		p.answered = now
-	}
+	silence := now.Sub(p.answered)
+	stalled := silence > stallAfter && now.Sub(p.moved) > stallAfter || silence > silentAfter
 	asked := p.asked[:0]
 	var late []*request
 	for _, r := range p.asked {
@@ -165,8 +168,7 @@ func (m *machine) relieve(p *peer, now time.Time) {
 		}
 		asked = append(asked, r)
 		age := now.Sub(r.sent)
-		stalled := age > stallAfter && now.Sub(p.answered) > stallAfter
-		if !r.applying && (stalled || age > giveUpAfter) {
+		if !r.applying && (stalled && age > stallAfter || age > giveUpAfter) {
 			late = append(late, r)
 		}
 	}

@@ -71,7 +71,7 @@ func (ch *channel) serves(f *fetch, now time.Time) bool {
 		_, hi := merkle.Span(f.want.index)
 		return hi/2 < end
 	default:
-		return end > 0
+		return end > 0 && ch.seeks
 	}
 }
 

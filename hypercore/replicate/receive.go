@@ -41,11 +41,6 @@ func malformed(err error) error {
 
 // perform does what the machine may not do itself.
 func (c *conn) perform(w work) error {
-	if w.release {
-		if err := w.log.Release(); err != nil {
-			c.swarm.logger.Error("cannot end the hold of a core", "core", w.log.Key().Discovery().String(), "error", err)
-		}
-	}
 	if w.request == nil {
 		return nil
 	}
@@ -91,10 +86,10 @@ func (c *conn) control(typ uint64, payload []byte) error {
 // answer, after the same work; nothing is loaded before the capability was
 // checked.
 func (c *conn) opened(o wire.Open) (err error) {
-	id, offered, wellFormed := parseOpen(o)
+	id, h, wellFormed := parseOpen(o)
 	key, known := c.lookup(id)
 	expected := hypercore.Capability(key, c.peer.hash[:], !c.peer.initiator)
-	proved := subtle.ConstantTimeCompare(expected[:], offered[:]) == 1
+	proved := subtle.ConstantTimeCompare(expected[:], h.Capability[:]) == 1
 
 	var lent *session
 	if wellFormed && known && proved {
@@ -114,7 +109,7 @@ func (c *conn) opened(o wire.Open) (err error) {
 			core = m.addCore(id, key, lent.log)
 			core.end, lent = lent.end, nil
 		}
-		err = m.bind(p, o.Channel, core, now)
+		err = m.bind(p, o.Channel, core, h.Seeks, now)
 		if err == nil {
 			err = p.overrun()
 		}
@@ -125,14 +120,14 @@ func (c *conn) opened(o wire.Open) (err error) {
 	return err
 }
 
-// parseOpen reads the core and the capability of an open; ok is false where it
+// parseOpen reads the core and the handshake of an open; ok is false where it
 // is about something else.
-func parseOpen(o wire.Open) (id hypercore.DiscoveryKey, capability [32]byte, ok bool) {
+func parseOpen(o wire.Open) (id hypercore.DiscoveryKey, h wire.Handshake, ok bool) {
 	if o.Protocol != wire.Protocol || len(o.ID) != len(id) {
-		return id, capability, false
+		return id, h, false
 	}
 	h, err := wire.ParseHandshake(o.Handshake)
-	return hypercore.DiscoveryKey(o.ID), h.Capability, err == nil
+	return hypercore.DiscoveryKey(o.ID), h, err == nil
 }
 
 // lookup gives the key of a core that is attached or held.
@@ -177,8 +172,7 @@ func (m *machine) receive(p *peer, remote uint64, message wire.Message, now time
 	}
 	switch v := message.(type) {
 	case wire.Sync:
-		w.log = ch.core.log
-		w.release = m.synced(ch, v, now)
+		m.synced(ch, v, now)
 	case wire.Request:
 		err = m.requested(ch, v)
 	case wire.Cancel:

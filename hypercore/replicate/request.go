@@ -131,7 +131,6 @@ func (m *machine) again(r *request, now time.Time) {
 type work struct {
 	request *request      // whose answer is to be applied, then given to applied
 	proof   *merkle.Proof // the answer
-	release bool          // the hold of the log is to be ended
 	log     log
 }
 
@@ -275,6 +274,7 @@ func (m *machine) applied(r *request, err error, now time.Time) error {
 			m.finish(c, f, nil)
 		}
 		m.reload(c, now)
+		m.checkHold(c)
 	case isStale(err):
 		m.again(r, now)
 	default:

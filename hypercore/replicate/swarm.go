@@ -32,6 +32,8 @@ type Swarm struct {
 	directory Directory
 	logger    *slog.Logger
 
+	attaching sync.Mutex // one Attach or Detach at a time
+
 	mu      sync.Mutex
 	machine *machine
 	conns   map[*peer]*conn
@@ -73,12 +75,17 @@ func (s *Swarm) do(event func(m *machine, now time.Time)) {
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}
-	notes, closers := m.notes, m.closers
-	m.notes, m.closers = nil, nil
+	notes, closers, holds := m.notes, m.closers, m.holds
+	m.notes, m.closers, m.holds = nil, nil, nil
 	s.mu.Unlock()
 
 	for _, n := range notes {
 		s.logger.Warn(n.text, n.args...)
+	}
+	for _, l := range holds {
+		if err := l.Release(); err != nil {
+			s.logger.Error("cannot end the hold of a core", "core", l.Key().Discovery().String(), "error", err)
+		}
 	}
 	for _, end := range closers {
 		end()

@@ -57,9 +57,8 @@ func (ch *channel) sync() (s wire.Sync, probe *merkle.UpgradeRequest) {
 	return s, probe
 }
 
-// synced takes the peer's sync. release says that the peer has answered for a
-// core that was held back, and has nothing longer.
-func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) (release bool) {
+// synced takes the peer's sync.
+func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) {
 	c, before := ch.core, ch.them
 	ch.them = them{
 		synced: true, fork: s.Fork, length: s.Length,
@@ -72,6 +71,7 @@ func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) (release bool)
 	}
 	if ch.them != before {
 		ch.noUpgrade, ch.noManifest = false, false
+		ch.forgive()
 	}
 	switch {
 	case s.Fork > c.fork && s.Fork > ch.forkSeen:
@@ -84,13 +84,27 @@ func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) (release bool)
 	if len(c.attached) == 0 && !s.Downloading {
 		m.closeChannel(ch, now)
 		m.forget(c)
-		return false
+		return
 	}
 	m.survey(ch)
 	m.tryUpgrade(c, now)
 	m.eager(ch, now)
 	m.checkRefresh(c, now)
-	return c.held && same && s.Length <= c.length
+	m.checkHold(c)
+}
+
+// checkHold ends the hold of a core once a peer has answered for it and has
+// nothing longer.
+func (m *machine) checkHold(c *core) {
+	if !c.held || c.upgrade != nil {
+		return
+	}
+	for _, ch := range c.channels {
+		if ch.them.synced && ch.them.fork == c.fork && ch.them.length <= c.length {
+			m.holds = append(m.holds, c.log)
+			return
+		}
+	}
 }
 
 // tryUpgrade asks the peer that has most for a longer head, one peer at a time
