@@ -3,6 +3,8 @@ package fs
 import (
 	"context"
 	"sync"
+
+	"multicore/hypercore"
 )
 
 const (
@@ -16,7 +18,7 @@ const (
 // in the background while there is something to fetch, and ends with its handle.
 type readAhead struct {
 	t      *tree
-	core   core
+	core   *hypercore.Core
 	ctx    context.Context
 	cancel context.CancelFunc
 
@@ -28,7 +30,7 @@ type readAhead struct {
 	done   sync.WaitGroup
 }
 
-func newReadAhead(t *tree, c core) *readAhead {
+func newReadAhead(t *tree, c *hypercore.Core) *readAhead {
 	a := &readAhead{t: t, core: c}
 	a.ctx, a.cancel = context.WithCancel(t.ctx)
 	return a

@@ -8,6 +8,8 @@ import (
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"multicore/corestore/multicore"
 )
 
 // appendFile takes messages: routed by length at the root, into one core in
@@ -49,7 +51,7 @@ func (f *appendFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, u
 	if flags&syscall.O_ACCMODE != syscall.O_WRONLY {
 		return nil, 0, syscall.EACCES
 	}
-	h := &appendHandle{t: f.t, path: f.path, framer: f.t.own.newFramer(f.core), opener: caller(ctx)}
+	h := &appendHandle{t: f.t, path: f.path, framer: f.t.newFramer(f.core), opener: caller(ctx)}
 	f.t.mu.Lock()
 	f.t.handles[h] = struct{}{}
 	f.t.mu.Unlock()
@@ -72,7 +74,7 @@ type appendHandle struct {
 	opener int // the process that opened it, 0 if unknown
 
 	mu     sync.Mutex
-	framer framer
+	framer *multicore.Framer
 }
 
 // Write appends the whole messages in data before it returns. It is not
@@ -113,7 +115,7 @@ func (h *appendHandle) sync(ctx context.Context) syscall.Errno {
 func (h *appendHandle) Release(ctx context.Context) syscall.Errno {
 	err := h.end(ctx)
 	if err != nil {
-		h.t.log.Warn("mount: message lost at the end of an open file", "path", h.path, "err", err)
+		h.t.Log.Warn("mount: message lost at the end of an open file", "path", h.path, "err", err)
 	}
 	h.t.mu.Lock()
 	delete(h.t.handles, h)

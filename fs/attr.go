@@ -52,7 +52,7 @@ func (t *tree) setAttr(a *fuse.Attr, mode uint32, size uint64, modified time.Tim
 // statfs describes the volume of the store.
 func (t *tree) statfs(out *fuse.StatfsOut) syscall.Errno {
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(t.storeDir, &s); err != nil {
+	if err := syscall.Statfs(t.StoreDir, &s); err != nil {
 		return t.fail("", err)
 	}
 	out.FromStatfsT(&s)

@@ -62,7 +62,7 @@ const dots = 2
 // its number, so that nothing is kept in memory however long the core is.
 // go-fuse calls it for one request at a time.
 type blockList struct {
-	core         core
+	core         *hypercore.Core
 	path, parent string
 	length       uint64 // when the directory was opened or rewound
 	next         uint64 // position
@@ -160,7 +160,7 @@ func (f *blockFile) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 }
 
 // find gives the core, once it is known that it has the block.
-func (f *blockFile) find(ctx context.Context) (core, error) {
+func (f *blockFile) find(ctx context.Context) (*hypercore.Core, error) {
 	c, info, err := f.ref.learned(ctx)
 	if err != nil {
 		return nil, err
@@ -200,7 +200,7 @@ func (f *blockFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 type blockHandle struct {
 	t         *tree
 	path      string
-	core      core
+	core      *hypercore.Core
 	off, size uint64 // in the log
 }
 

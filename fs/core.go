@@ -60,7 +60,7 @@ func (d *coreDir) Access(ctx context.Context, mask uint32) syscall.Errno {
 }
 
 // exists waits until it is known whether the multicore has the core.
-func (d *coreDir) exists(ctx context.Context) (core, syscall.Errno) {
+func (d *coreDir) exists(ctx context.Context) (*hypercore.Core, syscall.Errno) {
 	ctx, cancel := d.t.wait(ctx)
 	defer cancel()
 	c, err := d.ref.get(ctx)
@@ -81,7 +81,11 @@ func (d *coreDir) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle,
 		e.add(syscall.S_IFREG, appendName)
 	}
 	e.add(syscall.S_IFDIR, blocksName)
-	e.add(syscall.S_IFREG, byteLengthName, discoveryKeyName, infoName, keyName, lengthName, logName)
+	e.add(syscall.S_IFREG, byteLengthName, discoveryKeyName)
+	if d.t.CoreInfo != nil {
+		e.add(syscall.S_IFREG, infoName)
+	}
+	e.add(syscall.S_IFREG, keyName, lengthName, logName)
 	return e.handle(), 0, 0
 }
 
@@ -101,22 +105,24 @@ func (d *coreDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 			return d.give(ctx, &appendFile{node: node{place: at}, core: d.ref.name}, syscall.S_IFREG, ino, out)
 		}
 	case keyName:
-		return d.give(ctx, &textFile{node: node{place: at}, content: d.keyText(func(c core) string { return c.Key().String() })}, syscall.S_IFREG, ino, out)
+		return d.give(ctx, &textFile{node: node{place: at}, content: d.keyText(func(c *hypercore.Core) string { return c.Key().String() })}, syscall.S_IFREG, ino, out)
 	case discoveryKeyName:
-		return d.give(ctx, &textFile{node: node{place: at}, content: d.keyText(func(c core) string { return c.DiscoveryKey().String() })}, syscall.S_IFREG, ino, out)
+		return d.give(ctx, &textFile{node: node{place: at}, content: d.keyText(func(c *hypercore.Core) string { return c.DiscoveryKey().String() })}, syscall.S_IFREG, ino, out)
 	case lengthName:
 		return d.give(ctx, &textFile{node: node{place: at}, content: d.numberText(func(i hypercore.Info) uint64 { return i.Length })}, syscall.S_IFREG, ino, out)
 	case byteLengthName:
 		return d.give(ctx, &textFile{node: node{place: at}, content: d.numberText(func(i hypercore.Info) uint64 { return i.ByteLength })}, syscall.S_IFREG, ino, out)
 	case infoName:
-		return d.give(ctx, &textFile{node: node{place: at}, content: d.infoText}, syscall.S_IFREG, ino, out)
+		if d.t.CoreInfo != nil {
+			return d.give(ctx, &textFile{node: node{place: at}, content: d.infoText}, syscall.S_IFREG, ino, out)
+		}
 	}
 	return nil, syscall.ENOENT
 }
 
 // keyText is a line with one of the keys of the core, which is known as soon as
 // the core is.
-func (d *coreDir) keyText(key func(core) string) func(context.Context) (text, error) {
+func (d *coreDir) keyText(key func(*hypercore.Core) string) func(context.Context) (text, error) {
 	return func(ctx context.Context) (text, error) {
 		c, err := d.ref.get(ctx)
 		if err != nil {
@@ -142,5 +148,5 @@ func (d *coreDir) infoText(ctx context.Context) (text, error) {
 	if err != nil {
 		return text{}, err
 	}
-	return text{bytes: d.t.coreInfo(d.info, c), modified: info.Grown}, nil
+	return text{bytes: d.t.CoreInfo(d.info, c), modified: info.Grown}, nil
 }

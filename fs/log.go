@@ -10,6 +10,8 @@ import (
 
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"multicore/hypercore"
 )
 
 // logFile is all blocks of a core in a row. Its size is the verified byte
@@ -55,7 +57,7 @@ func (f *logFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint
 type logHandle struct {
 	t     *tree
 	path  string
-	core  core
+	core  *hypercore.Core
 	ahead *readAhead
 
 	mu  sync.Mutex
@@ -85,14 +87,45 @@ func (h *logHandle) Release(context.Context) syscall.Errno {
 	return 0
 }
 
-// read answers a Read of bytes of the log of c. What could be read before an
-// error is given; the error comes back with the next read.
-func (t *tree) read(ctx context.Context, path string, c core, dest []byte, off uint64) (fuse.ReadResult, syscall.Errno) {
+// read answers a Read of bytes of the log of c. Where not all of them can be
+// had, those before the first that is missing are given; the error comes back
+// with the next read.
+func (t *tree) read(ctx context.Context, path string, c *hypercore.Core, dest []byte, off uint64) (fuse.ReadResult, syscall.Errno) {
 	ctx, cancel := t.wait(ctx)
 	defer cancel()
 	n, err := c.ReadAt(ctx, dest, off)
-	if n == 0 && err != nil && !errors.Is(err, io.EOF) {
-		return nil, t.fail(path, err)
+	if err == nil || errors.Is(err, io.EOF) {
+		return fuse.ReadResultData(dest[:n]), 0
 	}
-	return fuse.ReadResultData(dest[:n]), 0
+	if held := heldFrom(c, off, uint64(len(dest))); held > 0 {
+		if n, err := c.ReadAt(noWait, dest[:held], off); err == nil {
+			return fuse.ReadResultData(dest[:n]), 0
+		}
+	}
+	return nil, t.fail(path, err)
+}
+
+// noWait is a context for what is to be done only if it takes no peer.
+var noWait = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// heldFrom counts the bytes from off on, at most n, that are in blocks held
+// here in a row.
+func heldFrom(c *hypercore.Core, off, n uint64) uint64 {
+	i, _, err := c.Seek(noWait, off)
+	if err != nil {
+		return 0
+	}
+	end := off
+	for ; end < off+n && c.Has(i); i++ {
+		start, size, err := c.LocalExtent(i)
+		if err != nil {
+			break
+		}
+		end = start + size
+	}
+	return min(end-off, n)
 }

@@ -1,7 +1,6 @@
 package fs
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -63,60 +62,9 @@ type Mounted struct {
 //
 // Errors: ErrUnavailable, ErrNotEmpty, ErrMounted, or what kept the directory
 // from being used.
-func Mount(path string, o Options) (*Mounted, error) {
-	return mountTree(path, newTree(o), o.AllowNonEmpty)
-}
-
-func newTree(o Options) *tree {
-	t := &tree{
-		status:   o.Status,
-		coreInfo: func(path string, c core) []byte { return o.CoreInfo(path, c.(*hypercore.Core)) },
-		storeDir: o.StoreDir,
-		timeout:  o.ReadTimeout,
-		log:      o.Log,
-	}
-	if o.Own != nil {
-		t.root = viewOf{o.Own}
-		if !o.ReadOnly {
-			t.own = ownWriter{Own: o.Own, framing: multicore.FramerOptions{
-				Framing:    o.Framing,
-				MaxMessage: o.MaxMessage,
-				MaxWrite:   uncutWrite() + 1,
-			}}
-		}
-	} else {
-		t.root = viewOf{o.Root}
-	}
-	if o.Open != nil {
-		t.openKey = func(k hypercore.Key) (view, error) {
-			v, err := o.Open(k)
-			if err != nil {
-				return nil, err
-			}
-			return viewOf{v}, nil
-		}
-	}
-	return t
-}
-
-// prepare fills in what the options left open.
-func (t *tree) prepare() {
-	if t.timeout <= 0 {
-		t.timeout = DefaultReadTimeout
-	}
-	if t.log == nil {
-		t.log = slog.Default()
-	}
-	t.uid, t.gid = uint32(os.Getuid()), uint32(os.Getgid())
-	t.began = time.Now()
-	t.ctx, t.cancel = context.WithCancel(context.Background())
-	t.views = make(map[hypercore.Key]view)
-	t.handles = make(map[*appendHandle]struct{})
-}
-
-func mountTree(path string, t *tree, allowNonEmpty bool) (_ *Mounted, err error) {
-	t.prepare()
-	path, made, err := preparePoint(path, allowNonEmpty)
+func Mount(path string, o Options) (_ *Mounted, err error) {
+	t := newTree(o)
+	path, made, err := preparePoint(path, o.AllowNonEmpty)
 	if err != nil {
 		return nil, err
 	}
@@ -125,15 +73,7 @@ func mountTree(path string, t *tree, allowNonEmpty bool) (_ *Mounted, err error)
 			err = errors.Join(err, os.Remove(path))
 		}
 	}()
-	root := &multicoreDir{
-		node:     node{place: place{t: t}},
-		key:      t.root.Key(),
-		open:     func() (view, error) { return t.root, nil },
-		writable: t.own != nil,
-		top:      true,
-		info:     rootInfo(t),
-	}
-	server, err := serve(path, root, &gofs.Options{
+	server, err := serve(path, t.rootDir(), &gofs.Options{
 		NullPermissions: true,
 		RootStableAttr:  &gofs.StableAttr{Ino: inode("")},
 		MountOptions: fuse.MountOptions{
@@ -144,7 +84,7 @@ func mountTree(path string, t *tree, allowNonEmpty bool) (_ *Mounted, err error)
 			DisableXAttrs:        true,
 			DisableReadDirPlus:   true, // it looks up each name that is listed
 			ExtraCapabilities:    fuse.CAP_DIRECT_IO_ALLOW_MMAP,
-			Logger:               slog.NewLogLogger(t.log.Handler(), slog.LevelDebug),
+			Logger:               slog.NewLogLogger(t.Log.Handler(), slog.LevelDebug),
 			IgnoreSecurityLabels: true,
 		},
 	})
@@ -160,17 +100,6 @@ func mountTree(path string, t *tree, allowNonEmpty bool) (_ *Mounted, err error)
 		m.end()
 	}()
 	return m, nil
-}
-
-// rootInfo is what the paths of the root's cores in info.json begin with:
-// nothing for the own multicore, else its key.
-func rootInfo(t *tree) string {
-	if v, ok := t.root.(viewOf); ok {
-		if _, own := v.View.(*multicore.Own); !own {
-			return t.root.Key().String() + "/"
-		}
-	}
-	return ""
 }
 
 // Path is where it is mounted, absolute.
@@ -193,7 +122,7 @@ func (m *Mounted) Unmount() error {
 	default:
 	}
 	flushed := m.tree.stop()
-	if at, ok := lastMount(m.path); ok && at.dev == m.dev { // else somebody was faster
+	if m.mounted() { // else somebody was faster
 		if err := detach(m.path); err != nil {
 			return errors.Join(flushed, fmt.Errorf("unmount %s: %w", m.path, err))
 		}
@@ -202,16 +131,23 @@ func (m *Mounted) Unmount() error {
 	return errors.Join(flushed, m.stopErr)
 }
 
+// mounted says whether the uppermost mount at the path is this one. Where the
+// table of mounts cannot be read it is taken to be.
+func (m *Mounted) mounted() bool {
+	at, ok := lastMount(m.path)
+	return m.dev == "" || ok && at.dev == m.dev
+}
+
 // end closes Done, after what waits was brought to an end.
 func (m *Mounted) end() {
 	m.finish.Do(func() {
 		if err := m.tree.stop(); err != nil {
 			m.stopErr = err
-			m.tree.log.Warn("mount: flush at the end", "path", m.path, "err", err)
+			m.tree.Log.Warn("mount: flush at the end", "path", m.path, "err", err)
 		}
 		if m.made {
 			if err := os.Remove(m.path); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-				m.tree.log.Warn("mount: remove mountpoint", "path", m.path, "err", err)
+				m.tree.Log.Warn("mount: remove mountpoint", "path", m.path, "err", err)
 			}
 		}
 		close(m.done)

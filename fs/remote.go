@@ -8,6 +8,7 @@ import (
 	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 
+	"multicore/corestore/multicore"
 	"multicore/hypercore"
 )
 
@@ -22,7 +23,7 @@ const (
 // the root itself. Nothing is opened before something in the directory is.
 func (d *multicoreDir) lookupKey(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	key, ok := parseKeyName(name)
-	if !ok || d.t.openKey == nil && key != d.key {
+	if !ok || d.t.Open == nil && key != d.key {
 		return nil, syscall.ENOENT
 	}
 	at := d.at(name)
@@ -34,7 +35,7 @@ func (d *multicoreDir) lookupKey(ctx context.Context, name string, out *fuse.Ent
 		return d.give(ctx, &linkNode{node: node{place: at}, target: ".", own: true}, syscall.S_IFLNK, inode(name), out)
 	}
 	m := &multicoreDir{node: node{place: at}, key: key, info: hex + "/"}
-	m.open = func() (view, error) { return d.t.open(key) }
+	m.open = func() (multicore.View, error) { return d.t.open(key) }
 	return d.give(ctx, m, syscall.S_IFDIR, inode(name), out)
 }
 

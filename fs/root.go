@@ -25,7 +25,7 @@ const maxOthers = 1024
 type multicoreDir struct {
 	node
 	key      hypercore.Key
-	open     func() (view, error) // opens the multicore at first use; never waits
+	open     func() (multicore.View, error) // opens the multicore at first use; never waits
 	writable bool
 	top      bool   // the root, with other multicores by key below it
 	info     string // what the paths of its cores in info.json begin with
@@ -59,9 +59,12 @@ func (d *multicoreDir) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHa
 	if d.writable {
 		e.add(syscall.S_IFREG, appendName)
 	}
-	e.add(syscall.S_IFREG, keyName, statusName)
+	e.add(syscall.S_IFREG, keyName)
+	if d.t.Status != nil {
+		e.add(syscall.S_IFREG, statusName)
+	}
 	for _, c := range cores {
-		e.add(syscall.S_IFDIR, c.name)
+		e.add(syscall.S_IFDIR, c.Name)
 	}
 	if d.top {
 		keys := d.t.opened()
@@ -91,6 +94,9 @@ func (d *multicoreDir) Lookup(ctx context.Context, name string, out *fuse.EntryO
 	case keyName:
 		return d.give(ctx, &textFile{node: node{place: at}, content: d.keyText}, syscall.S_IFREG, ino, out)
 	case statusName:
+		if d.t.Status == nil {
+			return nil, syscall.ENOENT
+		}
 		return d.give(ctx, &textFile{node: node{place: at}, content: d.statusText}, syscall.S_IFREG, ino, out)
 	}
 	if canonical, ok := parseCoreName(name); ok {
@@ -112,7 +118,7 @@ func (d *multicoreDir) keyText(context.Context) (text, error) {
 }
 
 func (d *multicoreDir) statusText(context.Context) (text, error) {
-	return text{bytes: d.t.status()}, nil
+	return text{bytes: d.t.Status()}, nil
 }
 
 // parseCoreName reads main, core-1 (which is main), core-2, ... and gives the

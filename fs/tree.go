@@ -4,23 +4,20 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"os"
 	"sync"
 	"syscall"
 	"time"
 
+	"multicore/corestore/multicore"
 	"multicore/hypercore"
 )
 
 // tree is what all nodes of one mount share. Safe for concurrent use.
 type tree struct {
-	root       view
-	own        writer // nil: no append files
-	openKey    func(hypercore.Key) (view, error)
-	status     func() []byte
-	coreInfo   func(path string, c core) []byte
-	storeDir   string
-	timeout    time.Duration // of a wait for the network
-	log        *slog.Logger
+	Options
+	root       multicore.View
+	own        *multicore.Own // nil: no append files
 	uid, gid   uint32
 	began      time.Time
 	ctx        context.Context // ends with the mount
@@ -28,21 +25,73 @@ type tree struct {
 	background sync.WaitGroup // of spawn
 
 	mu      sync.Mutex
-	stopped bool                   // nothing is spawned any more
-	views   map[hypercore.Key]view // opened through <key>/
-	linked  bool                   // the link of the own key was followed
+	stopped bool                             // nothing is spawned any more
+	views   map[hypercore.Key]multicore.View // opened through <key>/
+	linked  bool                             // the link of the own key was followed
 	handles map[*appendHandle]struct{}
+}
+
+func newTree(o Options) *tree {
+	t := &tree{
+		Options: o,
+		root:    o.Root,
+		uid:     uint32(os.Getuid()),
+		gid:     uint32(os.Getgid()),
+		began:   time.Now(),
+		views:   make(map[hypercore.Key]multicore.View),
+		handles: make(map[*appendHandle]struct{}),
+	}
+	if t.ReadTimeout <= 0 {
+		t.ReadTimeout = DefaultReadTimeout
+	}
+	if t.Log == nil {
+		t.Log = slog.Default()
+	}
+	if o.Own != nil {
+		t.root = o.Own
+		if !o.ReadOnly {
+			t.own = o.Own
+		}
+	}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	return t
+}
+
+// rootDir is the directory that is mounted.
+func (t *tree) rootDir() *multicoreDir {
+	d := &multicoreDir{
+		node:     node{place: place{t: t}},
+		key:      t.root.Key(),
+		open:     func() (multicore.View, error) { return t.root, nil },
+		writable: t.own != nil,
+		top:      true,
+	}
+	if t.Own == nil {
+		d.info = d.key.String() + "/"
+	}
+	return d
+}
+
+// newFramer is the framer of an open append file; core takes its messages, ""
+// routes them.
+func (t *tree) newFramer(core string) *multicore.Framer {
+	return t.own.NewFramer(multicore.FramerOptions{
+		Framing:    t.Framing,
+		MaxMessage: t.MaxMessage,
+		MaxWrite:   uncutWrite() + 1,
+		Core:       core,
+	})
 }
 
 // open gives the multicore of a key, opened at first use. It never waits for a
 // network.
-func (t *tree) open(k hypercore.Key) (view, error) {
+func (t *tree) open(k hypercore.Key) (multicore.View, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if v := t.views[k]; v != nil {
 		return v, nil
 	}
-	v, err := t.openKey(k)
+	v, err := t.Open(k)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +154,7 @@ func (t *tree) fail(path string, err error) syscall.Errno {
 	no := errno(err)
 	switch {
 	case no == syscall.EIO:
-		t.log.Warn("mount: input/output error", "path", path, "err", err)
+		t.Log.Warn("mount: input/output error", "path", path, "err", err)
 	case no == syscall.EINTR && t.ctx.Err() != nil:
 		return syscall.ENOTCONN // the mount ends: not to be tried again
 	}

@@ -142,6 +142,13 @@ func TestInodes(t *testing.T) {
 			}
 			out[p] = info.Sys().(*syscall.Stat_t).Ino
 		}
+		short, err := os.Stat(filepath.Join(dir, "core-3/1"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, want := short.Sys().(*syscall.Stat_t).Ino, out["core-3/blocks/1"]; got != want {
+			t.Errorf("core-3/1 has inode %d, core-3/blocks/1 %d", got, want)
+		}
 		return out
 	}
 	first, second := numbers(), numbers()

@@ -12,14 +12,14 @@ import (
 // interrupted (the kernel tells through ctx), the read timeout passes, or the
 // mount ends.
 func (t *tree) wait(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithTimeout(ctx, t.timeout)
+	ctx, cancel := context.WithTimeout(ctx, t.ReadTimeout)
 	stop := context.AfterFunc(t.ctx, cancel)
 	return ctx, func() { stop(); cancel() }
 }
 
 // learn waits until the length of c is known and gives its Info. An empty log
 // and a log of which nothing is known yet are not the same thing.
-func learn(ctx context.Context, c core) (hypercore.Info, error) {
+func learn(ctx context.Context, c *hypercore.Core) (hypercore.Info, error) {
 	if info := c.Info(); info.Learned {
 		return info, nil
 	}
