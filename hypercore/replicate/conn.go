@@ -3,6 +3,7 @@ package replicate
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -97,6 +98,9 @@ func (c *conn) read() error {
 			}
 		}
 		if err := wire.EachMessage(buf, c.message); err != nil {
+			if errors.Is(err, wire.ErrMalformed) && !isMisbehaved(err) {
+				err = blame("%w", err)
+			}
 			return err
 		}
 		if cap(buf) > firstChunk {

@@ -141,3 +141,18 @@ func (p *rawPeer) openWith(id uint64, d hypercore.DiscoveryKey, capability [32]b
 	h := wire.Handshake{Seeks: true, Capability: capability}
 	return p.send(0, wire.Open{Channel: id, Protocol: wire.Protocol, ID: d[:], Handshake: h.Append(nil)})
 }
+
+// failing remembers the first error of Write.
+type failing struct {
+	io.ReadWriteCloser
+	err error
+}
+
+func (f *failing) Write(p []byte) (int, error) {
+	if f.err != nil {
+		return 0, f.err
+	}
+	n, err := f.ReadWriteCloser.Write(p)
+	f.err = err
+	return n, err
+}

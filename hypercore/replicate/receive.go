@@ -19,7 +19,7 @@ func (c *conn) message(channel, typ uint64, payload []byte) error {
 	}
 	message, err := wire.Parse(typ, payload)
 	if err != nil || message == nil {
-		return malformed(err)
+		return err
 	}
 	var w work
 	c.swarm.do(func(m *machine, now time.Time) {
@@ -29,14 +29,6 @@ func (c *conn) message(channel, typ uint64, payload []byte) error {
 		return err
 	}
 	return c.perform(w)
-}
-
-// malformed blames the peer for what cannot be decoded.
-func malformed(err error) error {
-	if err == nil {
-		return nil
-	}
-	return blame("%w", err)
 }
 
 // perform does what the machine may not do itself.
@@ -63,19 +55,19 @@ func (c *conn) control(typ uint64, payload []byte) error {
 	case wire.TypeOpen:
 		o, err := wire.ParseOpen(payload)
 		if err != nil {
-			return malformed(err)
+			return err
 		}
 		return c.opened(o)
 	case wire.TypeReject:
 		r, err := wire.ParseReject(payload)
 		if err != nil {
-			return malformed(err)
+			return err
 		}
 		c.swarm.do(func(m *machine, now time.Time) { m.rejected(c.peer, r.Channel) })
 	case wire.TypeClose:
 		cl, err := wire.ParseClose(payload)
 		if err != nil {
-			return malformed(err)
+			return err
 		}
 		c.swarm.do(func(m *machine, now time.Time) { m.closed(c.peer, cl.Channel, now) })
 	}

@@ -38,7 +38,7 @@ type Swarm struct {
 	machine *machine
 	conns   map[*peer]*conn
 	changed chan struct{}
-	ticking bool
+	idle    chan struct{} // closed when the last stream ended; ends the ticker
 	closed  bool
 	serving sync.WaitGroup // Serve calls and the ticker
 }
@@ -109,42 +109,51 @@ type Conn struct {
 // logged here, once.
 func (s *Swarm) Serve(ctx context.Context, c Conn) error {
 	n := newConn(s, c)
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
+	if !s.join(n, c) {
 		c.Stream.Close()
 		return ErrClosed
 	}
-	s.serving.Add(1)
-	if !s.ticking {
-		s.ticking = true
-		s.serving.Add(1)
-		go s.tick()
-	}
-	s.mu.Unlock()
 	defer s.serving.Done()
-
-	s.do(func(m *machine, now time.Time) {
-		n.peer = m.addPeer(c.Peer, c.Initiator, c.HandshakeHash, now)
-		s.conns[n.peer] = n
-		if s.closed {
-			n.fail(ErrClosed)
-		}
-	})
 	err := n.run(ctx)
 	s.do(func(m *machine, now time.Time) {
 		m.removePeer(n.peer, now)
 		delete(s.conns, n.peer)
+		if len(s.conns) == 0 {
+			close(s.idle)
+		}
 	})
 	return err
 }
 
+// join adds a stream, unless the swarm is closed.
+func (s *Swarm) join(n *conn, c Conn) (ok bool) {
+	s.do(func(m *machine, now time.Time) {
+		if s.closed {
+			return
+		}
+		ok = true
+		s.serving.Add(1)
+		if len(s.conns) == 0 {
+			s.idle = make(chan struct{})
+			idle := s.idle
+			s.serving.Go(func() { s.tick(idle) })
+		}
+		n.peer = m.addPeer(c.Peer, c.Initiator, c.HandshakeHash, now)
+		s.conns[n.peer] = n
+	})
+	return ok
+}
+
 // tick lets the machine look at the clock while there are peers.
-func (s *Swarm) tick() {
-	defer s.serving.Done()
+func (s *Swarm) tick(idle <-chan struct{}) {
 	t := time.NewTicker(tickEvery)
 	defer t.Stop()
-	for range t.C {
+	for {
+		select {
+		case <-idle:
+			return
+		case <-t.C:
+		}
 		s.do(func(m *machine, now time.Time) {
 			for p, c := range s.conns {
 				m.heardFrom(p, c.received.Load(), now)
@@ -152,14 +161,7 @@ func (s *Swarm) tick() {
 			for _, p := range m.tick(now) {
 				s.conns[p].fail(ErrIdle)
 			}
-			s.ticking = len(s.conns) > 0
 		})
-		s.mu.Lock()
-		on := s.ticking
-		s.mu.Unlock()
-		if !on {
-			return
-		}
 	}
 }
 
