@@ -70,7 +70,7 @@ func (n *Node) keepConnected(ctx context.Context, s static, wanted func() bool) 
 	wait := backoff{min: redialMin, max: redialMax}
 	told := false
 	for ctx.Err() == nil {
-		changed := n.links.changed.next()
+		changed := n.links.conns.next()
 		var delay time.Duration
 		switch {
 		case s.id != "" && n.connected(s.id), wanted != nil && !wanted():

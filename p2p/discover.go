@@ -88,7 +88,7 @@ func newDiscovery(n *Node, sw swarm, ownBootstrap bool) (*discovery, error) {
 		topics: make(map[hypercore.DiscoveryKey]*topic),
 		asked:  make(map[peer.ID]struct{}),
 	}
-	var options []dht.Option
+	options := []dht.Option{dht.ProviderStore(newProviders(n.host.ID(), n.host.Peerstore()))}
 	if n.o.DHT == DHTPrivate {
 		v.pace = privatePace
 		options = append(options,
@@ -308,6 +308,9 @@ func (v *discovery) look(ctx context.Context, c cid.Cid) {
 	})
 	found := 0
 	for info := range v.dht.FindProvidersAsync(ctx, c, 0) {
+		if v.n.o.DHT == DHTPublic { // nobody out there sends us to our own network
+			info.Addrs = ma.FilterAddrs(info.Addrs, manet.IsPublicAddr)
+		}
 		v.n.dialFound(info, "dht")
 		if found++; found == providersWanted {
 			cancel()

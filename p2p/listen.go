@@ -125,7 +125,11 @@ func listen(n network.Network, addrs []ma.Multiaddr, log *slog.Logger) {
 func listenOne(n network.Network, a ma.Multiaddr) error {
 	if addr, err := manet.ToNetAddr(a); err == nil {
 		if tcp, ok := addr.(*net.TCPAddr); ok && tcp.Port != 0 {
-			l, err := net.ListenTCP("tcp", tcp) // see portFree
+			family := "tcp4"
+			if tcp.IP.To4() == nil {
+				family = "tcp6"
+			}
+			l, err := net.ListenTCP(family, tcp) // see portFree
 			if err != nil {
 				return err
 			}

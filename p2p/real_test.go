@@ -86,8 +86,7 @@ func TestReplicate(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the reader sees the new block", func() bool { return replica.Info().Length == 101 }, replica.Changed)
-	stats := r.swarm.Peers()
-	if len(stats) != len(r.Status().Peers) {
-		t.Errorf("the swarm has %d peers, the node %d", len(stats), len(r.Status().Peers))
-	}
+	until(t, "the swarm and the node agree on the peers", func() bool {
+		return len(r.swarm.Peers()) == 2 && len(r.Status().Peers) == 2
+	}, r.swarm.Changed)
 }

@@ -42,7 +42,8 @@ type links struct {
 	log     *slog.Logger
 	ctx     context.Context
 	wg      sync.WaitGroup
-	changed pulse // a session began or ended, or a peer was connected or lost
+	changed pulse // a session began or ended
+	conns   pulse // a peer was connected or lost
 
 	mu     sync.Mutex
 	closed bool
@@ -116,7 +117,7 @@ func (l *links) watch(sub event.Subscription) {
 				l.consider(e.Peer, false)
 			case event.EvtPeerConnectednessChanged:
 				l.consider(e.Peer, false)
-				l.changed.beat()
+				l.conns.beat()
 			}
 		}
 	}
