@@ -64,60 +64,6 @@ func (o origin) encode() []byte {
 	return append(o.key[:], nameKey(o.ns, o.name)...)
 }
 
-// lookup finds a core by its discovery key.
-func (s *Store) lookup(d hypercore.DiscoveryKey) (o origin, found bool, err error) {
-	err = s.st.View(func(tx storage.Tx) (err error) {
-		o, found, err = parseOrigin(d, tx.Bucket(bucketKeys).Get(d[:]))
-		return err
-	})
-	return o, found, err
-}
-
-// remember records a core, if it is not recorded already. That a core is ours is
-// never forgotten for one that was opened by its key.
-func (s *Store) remember(o origin) error {
-	d := o.key.Discovery()
-	known := func(tx storage.Tx) (bool, error) {
-		old, found, err := parseOrigin(d, tx.Bucket(bucketKeys).Get(d[:]))
-		return found && (old == o || !o.named), err
-	}
-	var done bool
-	err := s.st.View(func(tx storage.Tx) (err error) {
-		done, err = known(tx)
-		return err
-	})
-	if err != nil || done {
-		return err
-	}
-	return s.st.Update(func(tx storage.Tx) error {
-		if done, err := known(tx); err != nil || done {
-			return err
-		}
-		if o.named {
-			if err := tx.Bucket(bucketNames).Put(nameKey(o.ns, o.name), o.key[:]); err != nil {
-				return err
-			}
-		}
-		return tx.Bucket(bucketKeys).Put(d[:], o.encode())
-	})
-}
-
-// alias is the key that a name was recorded with.
-func (s *Store) alias(ns Namespace, name string) (key hypercore.Key, found bool, err error) {
-	err = s.st.View(func(tx storage.Tx) error {
-		value := tx.Bucket(bucketNames).Get(nameKey(ns, name))
-		if value == nil {
-			return nil
-		}
-		if len(value) != len(key) {
-			return fmt.Errorf("%w: record of name %q has %d bytes", storage.ErrDamaged, name, len(value))
-		}
-		key, found = hypercore.Key(value), true
-		return nil
-	})
-	return key, found, err
-}
-
 // storeValue reads a record of the store itself; nil where absent.
 func (s *Store) storeValue(record string) ([]byte, error) { return s.value(bucketStore, record) }
 

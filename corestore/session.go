@@ -6,7 +6,6 @@ import (
 	"sync"
 
 	"multicore/hypercore"
-	"multicore/hypercore/storage"
 )
 
 // Core is a session on a shared open core; Close ends the session, the last one
@@ -44,7 +43,7 @@ func (s *Store) OpenName(ns Namespace, name string, unheld uint64) (*Core, error
 	pair := deriveKeyPair(s.primary, ns, name)
 	o := origin{named: true, ns: ns, name: name}
 	o.key = hypercore.DefaultManifest(pair.Public).Key()
-	if recorded, found, err := s.alias(ns, name); err != nil {
+	if recorded, found, err := s.records.alias(ns, name); err != nil {
 		return nil, err
 	} else if found && recorded != o.key {
 		return nil, fmt.Errorf("%w: core %q was made with another primary key", ErrPrimaryKey, name)
@@ -60,16 +59,10 @@ func (s *Store) OpenName(ns Namespace, name string, unheld uint64) (*Core, error
 	return c, nil
 }
 
-// HasName reports whether the name was opened before.
-func (s *Store) HasName(ns Namespace, name string) bool {
-	_, found, err := s.alias(ns, name)
-	return found && err == nil
-}
-
 // OpenKey opens a core by key: writable where it is a named one of ours, else a
 // replica, made at first use.
 func (s *Store) OpenKey(k hypercore.Key) (*Core, error) {
-	o, found, err := s.lookup(k.Discovery())
+	o, found, err := s.records.lookup(k.Discovery())
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +74,7 @@ func (s *Store) OpenKey(k hypercore.Key) (*Core, error) {
 
 // OpenDiscovery opens a core that is held here already; ErrNotFound.
 func (s *Store) OpenDiscovery(d hypercore.DiscoveryKey) (*Core, error) {
-	o, found, err := s.lookup(d)
+	o, found, err := s.records.lookup(d)
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +82,6 @@ func (s *Store) OpenDiscovery(d hypercore.DiscoveryKey) (*Core, error) {
 		return nil, ErrNotFound
 	}
 	return s.openOrigin(o)
-}
-
-// Key is the key of a core that is held here.
-func (s *Store) Key(d hypercore.DiscoveryKey) (hypercore.Key, bool) {
-	o, found, err := s.lookup(d)
-	if err != nil && !errors.Is(err, storage.ErrClosed) {
-		s.log.Warn("cannot look up a core", "discovery_key", d, "error", err)
-	}
-	return o.key, found && err == nil
 }
 
 func (s *Store) openOrigin(o origin) (*Core, error) {
@@ -141,7 +125,7 @@ func (s *Store) session(o origin, pair *hypercore.KeyPair, unheld uint64) (*Core
 	}
 }
 
-// openCore opens the core of o and records it.
+// openCore opens the core of o and has it recorded.
 func (s *Store) openCore(o origin, pair *hypercore.KeyPair, unheld uint64) (*hypercore.Core, error) {
 	opts := hypercore.Options{Key: o.key, KeyPair: pair, Log: s.log}
 	if pair != nil {
@@ -152,7 +136,7 @@ func (s *Store) openCore(o origin, pair *hypercore.KeyPair, unheld uint64) (*hyp
 	if err != nil {
 		return nil, fmt.Errorf("open core %s: %w", o.key.Discovery(), err)
 	}
-	if err = s.remember(o); err == nil && !s.held.Load() {
+	if err = s.records.remember(o); err == nil && !s.held.Load() {
 		err = releaseHold(core)
 	}
 	if err != nil {

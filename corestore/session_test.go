@@ -203,8 +203,8 @@ func TestOwnKeyFirst(t *testing.T) {
 func TestNamedStaysNamed(t *testing.T) {
 	s := openStore(t, t.TempDir(), Options{Create: true})
 	c := openName(t, s, "log")
-	check(t, s.remember(origin{key: c.Key()}))
-	if o, _, err := s.lookup(c.DiscoveryKey()); !o.named || err != nil {
+	check(t, s.records.remember(origin{key: c.Key()}))
+	if o, _, err := s.records.lookup(c.DiscoveryKey()); !o.named || err != nil {
 		t.Errorf("got %+v, %v", o, err)
 	}
 }
@@ -253,6 +253,7 @@ func TestDamagedRecord(t *testing.T) {
 	c := openName(t, s, "log")
 	d := c.DiscoveryKey()
 	check(t, c.Close())
+	check(t, s.records.flush())
 	for _, value := range []string{"short", string(make([]byte, 32)), string(make([]byte, 40))} {
 		check(t, s.Update(func(tx storage.Tx) error { return tx.Bucket(bucketKeys).Put(d[:], []byte(value)) }))
 		if _, err := s.OpenDiscovery(d); !errors.Is(err, storage.ErrDamaged) {

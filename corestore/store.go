@@ -30,6 +30,7 @@ type Store struct {
 	primary [32]byte
 	st      storage.Store
 	flusher *hypercore.Flusher
+	records *recorder
 
 	held atomic.Bool // new writable cores are held; false once Release has committed
 
@@ -101,6 +102,7 @@ func (s *Store) load(o Options) (err error) {
 	}
 	s.held.Store(held != nil)
 	s.flusher = hypercore.NewFlusher(s.st, s.log)
+	s.records = newRecorder(s.st, s.log)
 	return nil
 }
 
@@ -140,7 +142,7 @@ func (s *Store) Close() error {
 	for _, c := range left {
 		errs = append(errs, s.unload(c))
 	}
-	return errors.Join(append(errs, s.flusher.Close(), s.st.Close(), unlock(s.lock))...)
+	return errors.Join(append(errs, s.flusher.Close(), s.records.flush(), s.st.Close(), unlock(s.lock))...)
 }
 
 // Release ends every hold, now and for cores yet to come. It is durable for the
