@@ -18,17 +18,8 @@ import (
 )
 
 // The end-to-end tests run this command as its users do: many processes, each
-// with a store of its own, real mounts and real networks, loopback only.
-
-// asCommand makes the test binary be the command itself, so that what runs is
-// what was compiled, with the race detector where the test has it.
-const asCommand = "MULTICORE_E2E_COMMAND"
-
-func init() {
-	if os.Getenv(asCommand) != "" {
-		os.Exit(run(append([]string{"multicore"}, os.Args[1:]...), os.Stdin, os.Stdout, os.Stderr))
-	}
-}
+// with a store of its own, real mounts and real networks, loopback only. The
+// command is this test binary (see TestMain), found in PATH.
 
 // patience is how long an end-to-end test waits for what ought to come.
 const patience = 30 * time.Second
@@ -64,7 +55,7 @@ func needsMount(t *testing.T) {
 type lab struct {
 	t   *testing.T
 	dir string   // stores and mountpoints
-	env []string // of every process; PATH has multicore
+	env []string // of every process
 	net []string // network flags of mount and serve
 	ns  []string // prefix of every command: the network namespace
 }
@@ -72,27 +63,18 @@ type lab struct {
 func newLab(t *testing.T) *lab {
 	t.Helper()
 	needsMount(t)
-	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
 	l := &lab{t: t, dir: t.TempDir()}
-	for _, dir := range []string{"bin", "run", "home"} {
+	for _, dir := range []string{"run", "home"} {
 		if err := os.Mkdir(filepath.Join(l.dir, dir), 0o700); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Symlink(self, filepath.Join(l.dir, "bin", "multicore")); err != nil {
-		t.Fatal(err)
-	}
 	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "MULTICORE_") && !strings.HasPrefix(v, "XDG_") && !strings.HasPrefix(v, "PATH=") && !strings.HasPrefix(v, "HOME=") {
+		if !strings.HasPrefix(v, "MULTICORE_") && !strings.HasPrefix(v, "XDG_") && !strings.HasPrefix(v, "HOME=") {
 			l.env = append(l.env, v)
 		}
 	}
-	l.env = append(l.env, asCommand+"=1", "LC_ALL=C.UTF-8",
-		"PATH="+l.path("bin")+":"+os.Getenv("PATH"),
-		"HOME="+l.path("home"), "XDG_RUNTIME_DIR="+l.path("run"))
+	l.env = append(l.env, "LC_ALL=C.UTF-8", "HOME="+l.path("home"), "XDG_RUNTIME_DIR="+l.path("run"))
 	return l
 }
 
@@ -112,11 +94,7 @@ func (l *lab) bootstrap() {
 // command is a program that runs in the lab.
 func (l *lab) command(ctx context.Context, args ...string) *exec.Cmd {
 	args = append(l.ns[:len(l.ns):len(l.ns)], args...)
-	name := args[0]
-	if name == "multicore" {
-		name = l.path("bin", "multicore")
-	}
-	cmd := exec.CommandContext(ctx, name, args[1:]...)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir, cmd.Env = l.dir, l.env
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
