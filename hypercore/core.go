@@ -16,9 +16,9 @@ import (
 
 // Core is one log, safe for concurrent use.
 //
-// Lock order: write, mu, then Flusher.mu or events.mu. Only write is held
-// across I/O, and only by those who change the log; readers take mu for long
-// enough to copy the state and read files that grow at their end. What they
+// Lock order: write, committing, mu, then Flusher.mu or events.mu. Only write
+// and committing are held across I/O, by those who change the log and by those
+// who make it durable; readers take mu for long enough to copy the state and read files that grow at their end. What they
 // read is checked against era afterwards, which changes when something that was
 // readable moves or goes.
 type Core struct {
@@ -35,7 +35,8 @@ type Core struct {
 	queued atomic.Bool // in Flusher.queue; written under Flusher.mu
 	round  *round      // the last that took this core and did not succeed; under Flusher.mu
 
-	write sync.Mutex // held while the log is changed
+	write      sync.Mutex // held while the log is changed
+	committing sync.Mutex // held by a round from snapshot to publish, and by who changes the head of an own core
 
 	mu        sync.RWMutex
 	tree      merkle.Tree // as this machine sees it

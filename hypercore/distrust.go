@@ -16,7 +16,7 @@ func (c *Core) refuse(v view, p *merkle.Proof, cause error) error {
 	}
 	c.write.Lock()
 	defer c.write.Unlock()
-	if c.era != v.era || c.head.Length != v.tree.Length {
+	if _, now, err := c.lookHead(); err != nil || now.era != v.era || now.tree.Length != v.tree.Length {
 		return fmt.Errorf("%w: %w", ErrStale, errors.New(cause.Error()))
 	}
 	for _, index := range subjects(p) {

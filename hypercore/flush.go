@@ -210,12 +210,17 @@ func (f *Flusher) do(r *round, cores []*Core) {
 			r.errs[c] = err
 		}
 	}
-	snaps = f.prepare(r, snaps)
-	if len(snaps) == 0 {
+	defer func() {
+		for _, s := range snaps {
+			s.end()
+		}
+	}()
+	ready := f.prepare(r, snaps)
+	if len(ready) == 0 {
 		return
 	}
 	err := f.store.Update(func(tx storage.Tx) error {
-		for _, s := range snaps {
+		for _, s := range ready {
 			if err := s.write(tx); err != nil {
 				return fmt.Errorf("core %s: %w", s.core.id, err)
 			}
@@ -223,14 +228,11 @@ func (f *Flusher) do(r *round, cores []*Core) {
 		return nil
 	})
 	if err != nil {
-		f.abandon(r, snaps, err)
-	} else {
-		for _, s := range snaps {
-			s.publish()
-		}
+		f.abandon(r, ready, err)
+		return
 	}
-	for _, s := range snaps {
-		s.core.events.deliver()
+	for _, s := range ready {
+		s.publish()
 	}
 }
 
@@ -279,14 +281,13 @@ func (f *Flusher) prepare(r *round, snaps []*snapshot) []*snapshot {
 		}
 		group.Wait()
 	}
-	ready := snaps[:0]
+	var ready []*snapshot
 	for i, s := range snaps {
 		if errs[i] == nil {
 			ready = append(ready, s)
 			continue
 		}
 		r.errs[s.core] = s.core.fail(errs[i])
-		s.core.events.deliver()
 	}
 	return ready
 }

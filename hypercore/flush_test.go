@@ -26,10 +26,16 @@ type counting struct {
 	storage.Store
 	updates atomic.Int64
 	fail    atomic.Pointer[error]
+	before  atomic.Pointer[func() error] // asked first, where set
 }
 
 func (s *counting) Update(fn func(storage.Tx) error) error {
 	s.updates.Add(1)
+	if before := s.before.Load(); before != nil {
+		if err := (*before)(); err != nil {
+			return err
+		}
+	}
 	if err := s.fail.Load(); err != nil {
 		return *err
 	}

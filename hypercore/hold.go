@@ -29,9 +29,9 @@ func (c *Core) Release() error {
 	return nil
 }
 
-// adopt takes over a longer head of an own core behind which blocks were
-// appended that nobody has seen: they move behind the new head. The steps, each
-// on the disk before the next:
+// adopt takes over a longer head of an own core, which another copy of it has
+// signed. What was appended here meanwhile, and nobody has seen, moves behind
+// the new head. The steps, each on the disk before the next:
 //
 //  1. the tail is copied aside, to the files of moveID;
 //  2. the head record says what is to be done (move);
@@ -39,7 +39,8 @@ func (c *Core) Release() error {
 //  4. the head record is that of the new state.
 //
 // Before 2 nothing has changed; from there on recovery goes on with 3. The
-// blocks between the old head and the new one are not held. c.write is held.
+// blocks between the old head and the new one are not held. c.write and
+// c.committing are held.
 func (c *Core) adopt(change *merkle.Change) error {
 	count := c.tree.Length - c.head.Length
 	if err := c.setAside(count); err != nil {
@@ -51,7 +52,7 @@ func (c *Core) adopt(change *merkle.Change) error {
 	}
 	moved := make(chan struct{})
 	c.mu.Lock()
-	c.era++ // from here on no round commits what it took before
+	c.era++ // what readers found so far is void
 	c.moving = moved
 	from, grown, info := c.head.Length, c.grown, c.record().append(nil)
 	old := headRecord{fork: c.head.Fork, tree: recordTree(c.head), signature: c.signature,
@@ -74,7 +75,9 @@ func (c *Core) adopt(change *merkle.Change) error {
 	c.log.Info("adopted a longer head and moved what was appended behind it",
 		"core", c.id.String(), "length", change.Tree.Length, "moved", count)
 	c.events.add(Event{Kind: Upgraded, From: from, To: c.head.Length})
-	c.events.add(Event{Kind: Appended, From: c.head.Length, To: c.tree.Length})
+	if count > 0 {
+		c.events.add(Event{Kind: Appended, From: c.head.Length, To: c.tree.Length})
+	}
 	c.notify()
 	c.flusher.mark(c)
 	return nil
@@ -88,7 +91,13 @@ func moveID(id DiscoveryKey) storage.ID {
 
 // setAside copies the blocks beyond the head to the files of moveID.
 func (c *Core) setAside(count uint64) error {
+	if count == 0 {
+		return nil
+	}
 	aside := c.flusher.store.Files(moveID(c.id))
+	if err := aside.Reopen(); err != nil { // an earlier attempt may have failed
+		return err
+	}
 	if err := aside.Cut(0, 0); err != nil {
 		return err
 	}
@@ -127,7 +136,7 @@ func (c *Core) setAside(count uint64) error {
 const moveNodes = 4096
 
 // finishMove does steps 3 and 4 of adopt, which may have been begun before.
-// c.write is held, or the core is being opened.
+// c.write and c.committing are held, or the core is being opened.
 func (c *Core) finishMove(r *headRecord) error {
 	m := r.move
 	if err := c.cutFiles(r.tree.length, r.tree.size); err != nil {
@@ -162,6 +171,9 @@ func (c *Core) finishMove(r *headRecord) error {
 	c.mu.Unlock()
 	if err := c.flusher.store.Update(func(tx storage.Tx) error { return putRecords(tx, c.id, nil, &done, pages) }); err != nil {
 		return err
+	}
+	if m.count == 0 {
+		return nil
 	}
 	return c.flusher.store.Files(moveID(c.id)).Cut(0, 0)
 }

@@ -195,16 +195,20 @@ func (o overlay) Node(index uint64) (merkle.Node, bool, error) {
 func (c *Core) commit(v view, p *merkle.Proof, manifest *Manifest, change *merkle.Change) error {
 	c.write.Lock()
 	defer c.write.Unlock()
+	if c.own {
+		c.committing.Lock() // or a round moves the head
+		defer c.committing.Unlock()
+	}
 	if err := c.usable(); err != nil {
 		return err
 	}
 	if c.era != v.era || change.Upgraded && c.head.Length != v.tree.Length {
 		return fmt.Errorf("%w: length is %d", ErrStale, c.head.Length)
 	}
-	if change.Upgraded && c.tree.Length > c.head.Length {
+	if change.Upgraded && c.own {
 		return c.adopt(change)
 	}
-	after := c.head
+	after := c.head // stays: write is held, and committing where the core is our own
 	if change.Upgraded {
 		after = change.Tree
 	}

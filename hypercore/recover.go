@@ -91,11 +91,18 @@ func (c *Core) takeHead(r *headRecord) error {
 		return &DamageError{File: "tree", Offset: nodes * treeNodeBytes,
 			Reason: fmt.Sprintf("the file ends with %d nodes, length %d has %d", nodes, c.tree.Length, want)}
 	}
-	if uint64(blocks) < c.size && (c.bits.contiguous == c.tree.Length || c.tree.Length > c.head.Length) {
+	if uint64(blocks) < c.size && (c.bits.contiguous == c.tree.Length || c.tailBytes() > 0) {
 		return &DamageError{File: "blocks", Offset: uint64(blocks),
 			Reason: fmt.Sprintf("the file ends with %d bytes, length %d has %d", blocks, c.tree.Length, c.size)}
 	}
 	return nil
+}
+
+// tailBytes is the size of the blocks that only we can have.
+func (c *Core) tailBytes() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.size - c.head.ByteLength()
 }
 
 // loadTree reads the roots of a recorded tree and compares them with it.
@@ -236,19 +243,22 @@ func (c *Core) dropBeyond() error {
 	}
 	c.write.Lock()
 	defer c.write.Unlock()
-	if uint64(blocks) >= c.size {
+	v, err := c.look()
+	if err != nil {
+		return err
+	}
+	if uint64(blocks) >= v.size {
 		return nil
 	}
-	at, _, _, err := merkle.Find(c.tree, c.files, uint64(blocks))
+	at, _, _, err := merkle.Find(v.tree, c.files, uint64(blocks))
 	if err != nil {
 		return err
 	}
 	lo, _ := merkle.Span(at.Index)
 	from := lo / 2 // nothing below a node without stored children is held
-	if c.own && c.tree.Length > c.head.Length {
+	if c.tailBytes() > 0 {
 		return &DamageError{File: "blocks", Offset: uint64(blocks), Reason: fmt.Sprintf("the file ends within block %d", from)}
 	}
-	v := view{tree: c.tree, size: c.size, era: c.era}
 	lost := 0
 	for i := from; i < c.bits.last(); i++ { // only those who hold c.write change bits
 		if !c.bits.has(i) {

@@ -10,7 +10,6 @@ import (
 // snapshot is the state of a core that one round makes durable.
 type snapshot struct {
 	core       *Core
-	era        uint64
 	tree       merkle.Tree // all that is to be durable
 	head       merkle.Tree // what peers are to see; its roots are missing while unsigned is set
 	signature  []byte
@@ -19,17 +18,19 @@ type snapshot struct {
 	record     headRecord
 	info       []byte            // encoded core record; nil where it did not change
 	pages      map[uint64][]byte // as bitfield.takeChanged
-	void       bool              // the log was moved or cut since
 }
 
 // snapshot takes what changed since the last one; nil where there is nothing.
+// Else c.committing is held from here to end.
 func (c *Core) snapshot() *snapshot {
+	c.committing.Lock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.failed != nil || !c.headDirty && !c.infoDirty && len(c.bits.changed) == 0 {
+		c.committing.Unlock()
 		return nil
 	}
-	s := &snapshot{core: c, era: c.era, tree: c.tree, head: c.head, signature: c.signature, contiguous: c.bits.contiguous}
+	s := &snapshot{core: c, tree: c.tree, head: c.head, signature: c.signature, contiguous: c.bits.contiguous}
 	if c.own && c.pair != nil {
 		length := c.tree.Length
 		if c.held {
@@ -102,18 +103,15 @@ func (s *snapshot) prepare() error {
 	return nil
 }
 
-// write puts the records, unless the log was moved or cut since: whoever did
-// that has written or will write later ones. Nothing is marked void after this
-// transaction began, because the mover's own transaction comes after it.
+// end is called once, whatever became of the snapshot.
+func (s *snapshot) end() {
+	s.core.committing.Unlock()
+	s.core.events.deliver()
+}
+
+// write puts the records.
 func (s *snapshot) write(tx storage.Tx) error {
-	c := s.core
-	c.mu.RLock()
-	s.void = c.era != s.era
-	c.mu.RUnlock()
-	if s.void {
-		return nil
-	}
-	return putRecords(tx, c.id, s.info, &s.record, s.pages)
+	return putRecords(tx, s.core.id, s.info, &s.record, s.pages)
 }
 
 // putRecords writes the records of a core; a nil info stays as it is.
@@ -146,16 +144,7 @@ func (s *snapshot) publish() {
 	c := s.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if s.void {
-		c.headDirty = true
-		c.infoDirty = c.infoDirty || s.info != nil
-		c.bits.untake(s.pages)
-		return
-	}
 	c.recorded = true
-	if c.era != s.era {
-		return
-	}
 	c.stored = s.tree.Length
 	from := c.head.Length
 	if c.own {
