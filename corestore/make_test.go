@@ -9,9 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"go.etcd.io/bbolt"
 
 	"multicore/hypercore/storage"
 )
@@ -231,12 +228,10 @@ func TestMissingDatabase(t *testing.T) {
 func TestNewer(t *testing.T) {
 	dir := t.TempDir()
 	check(t, openStore(t, dir, Options{Create: true}).Close())
-	db, err := bbolt.Open(filepath.Join(dir, storage.DatabaseName), 0o600, &bbolt.Options{Timeout: time.Second})
+	st, err := storage.Open(dir, storage.Options{})
 	check(t, err)
-	check(t, db.Update(func(tx *bbolt.Tx) error {
-		return tx.Bucket([]byte("storage")).Put([]byte("format"), []byte("99"))
-	}))
-	check(t, db.Close())
+	check(t, st.Update(func(tx storage.Tx) error { return tx.Bucket("storage").Put([]byte("format"), []byte("99")) }))
+	check(t, st.Close())
 	refused(t, dir, Options{Create: true}, ErrNewer, "99", "newer multicore", dir)
 	refused(t, dir, Options{}, ErrNewer) // the lock was let go of
 }
