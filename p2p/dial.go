@@ -121,7 +121,7 @@ func (n *Node) dialStatic(ctx context.Context, s *static) error {
 		s.id = id
 	}
 	n.forgetBackoff(s.id)
-	return n.host.Connect(ctx, peer.AddrInfo{ID: s.id, Addrs: s.addrs})
+	return n.connectTo(ctx, peer.AddrInfo{ID: s.id, Addrs: s.addrs})
 }
 
 // learnID asks who answers at an address. libp2p dials only peers whose id is
@@ -201,13 +201,14 @@ func (n *Node) dialFound(info peer.AddrInfo, source string) {
 		}
 		ctx, cancel := context.WithTimeout(n.ctx, dialTimeout)
 		defer cancel()
-		if err := n.connectFound(ctx, info); err != nil {
+		if err := n.connectTo(ctx, info); err != nil {
 			n.log.Debug("found peer not reached", "peer", info.ID, "source", source, "err", err)
 		}
 	})
 }
 
-func (n *Node) connectFound(ctx context.Context, info peer.AddrInfo) error {
+// connectTo connects to a peer, and asks the DHT where it is if nobody has said.
+func (n *Node) connectTo(ctx context.Context, info peer.AddrInfo) error {
 	n.host.Peerstore().AddAddrs(info.ID, info.Addrs, peerstore.TempAddrTTL)
 	if len(n.host.Peerstore().Addrs(info.ID)) == 0 && n.discovery != nil {
 		full, err := n.discovery.dht.FindPeer(ctx, info.ID)
