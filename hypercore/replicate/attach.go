@@ -44,9 +44,9 @@ func (s *Swarm) Attach(hc *hypercore.Core, o AttachOptions) *Attachment {
 		case c == nil:
 			c = m.addCore(a.id, hc.Key(), fresh.log)
 			c.end = fresh.end
-		case c.log == fresh.log:
+		case !first:
 			m.closers = append(m.closers, fresh.end)
-		default: // a session of its own was open for a peer
+		default: // a session was lent for a peer
 			m.closers = append(m.closers, c.end)
 			c.log, c.end = fresh.log, fresh.end
 			m.reload(c, now)

@@ -77,39 +77,46 @@ func (c *conn) control(typ uint64, payload []byte) error {
 // opened takes an open. An unknown core and a wrong capability get the same
 // answer, after the same work; nothing is loaded before the capability was
 // checked.
-func (c *conn) opened(o wire.Open) (err error) {
+func (c *conn) opened(o wire.Open) error {
 	id, h, wellFormed := parseOpen(o)
-	key, known := c.lookup(id)
-	expected := hypercore.Capability(key, c.peer.hash[:], !c.peer.initiator)
-	proved := subtle.ConstantTimeCompare(expected[:], h.Capability[:]) == 1
-
-	var lent *session
-	if wellFormed && known && proved {
-		lent = c.lend(id)
+	for {
+		key, known := c.lookup(id)
+		expected := hypercore.Capability(key, c.peer.hash[:], !c.peer.initiator)
+		proved := subtle.ConstantTimeCompare(expected[:], h.Capability[:]) == 1
+		valid := wellFormed && known && proved
+		var lent *session
+		if valid {
+			lent = c.lend(id)
+		}
+		var again bool
+		var err error
+		c.swarm.do(func(m *machine, now time.Time) {
+			core := m.cores[id]
+			if again = wellFormed && !known && core != nil; again {
+				return // attached this moment, and opened by us: a reject would cross that
+			}
+			p := c.peer
+			switch err = p.admit(o.Channel); {
+			case err != nil:
+				return
+			case !valid || core == nil && lent == nil:
+				err = m.refuse(p, o.Channel, now)
+				return
+			case core == nil:
+				core = m.addCore(id, key, lent.log)
+				core.end, lent = lent.end, nil
+			}
+			if err = m.bind(p, o.Channel, core, h.Seeks, now); err == nil {
+				err = p.overrun()
+			}
+		})
+		if lent != nil { // another peer was quicker, or the open was nonsense
+			lent.end()
+		}
+		if !again {
+			return err
+		}
 	}
-	c.swarm.do(func(m *machine, now time.Time) {
-		p := c.peer
-		if err = p.admit(o.Channel); err != nil {
-			return
-		}
-		core := m.cores[id]
-		if !wellFormed || !known || !proved || core == nil && lent == nil {
-			err = m.refuse(p, o.Channel, now)
-			return
-		}
-		if core == nil {
-			core = m.addCore(id, key, lent.log)
-			core.end, lent = lent.end, nil
-		}
-		err = m.bind(p, o.Channel, core, h.Seeks, now)
-		if err == nil {
-			err = p.overrun()
-		}
-	})
-	if lent != nil { // another peer was quicker, or the open was nonsense
-		lent.end()
-	}
-	return err
 }
 
 // parseOpen reads the core and the handshake of an open; ok is false where it
