@@ -195,7 +195,7 @@ func TestLiveMountOfAnotherProcess(t *testing.T) {
 	needFUSE(t)
 	dir := filepath.Join(t.TempDir(), "mnt")
 	start(t, "hold", filepath.Join(t.TempDir(), "store"), dir)
-	t.Cleanup(func() { unix.Unmount(dir, unix.MNT_DETACH) })
+	t.Cleanup(func() { detach(dir) })
 	if _, err := Mount(dir, newMachine(t, true).options()); !errors.Is(err, ErrMounted) {
 		t.Errorf("got %v, want %v", err, ErrMounted)
 	}
