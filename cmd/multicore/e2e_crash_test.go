@@ -102,3 +102,36 @@ func checkBursts(t *testing.T, core, log string, acked []int) {
 		t.Fatalf("%s has %d lines that nobody wrote, such as %q", core, len(lines), lines[0])
 	}
 }
+
+// TestE2EKillReader kills a reader in the middle of its download, again and
+// again: what it recorded it has verified, and in the end it has all.
+func TestE2EKillReader(t *testing.T) {
+	const blocks = 4000
+	p := newPair(t)
+	p.sh(fmt.Sprintf("seq -f '%%0999.0f' %d >> w/append", blocks))
+	p.must("multicore", "--store", "reader", "follow", p.key)
+	path := p.key + "/core-3"
+	held := func() (n uint64) {
+		for _, c := range p.status("reader").Cores {
+			if c.Path == path {
+				n = c.ContiguousLength
+			}
+		}
+		return n
+	}
+	var at []uint64
+	for last := uint64(0); last < blocks && len(at) < 8; {
+		eventually(t, patience, "the download goes on", func() bool { return held() > last || held() == blocks })
+		p.reader.kill()
+		p.reader = p.mount("reader", "r")
+		last = held()
+		at = append(at, last)
+	}
+	p.must("multicore", "--store", "reader", "follow", p.key, "--wait")
+	p.writer.stop()
+	out, _, code := p.run("bash", "-c", fmt.Sprintf("cmp <(seq -f '%%0999.0f' %d) %s", blocks, p.remote("core-3", "log")))
+	if code != 0 {
+		t.Fatalf("the copy is not what was written: %s", out)
+	}
+	t.Logf("killed when it held %d of %d blocks", at, blocks)
+}

@@ -179,6 +179,11 @@ func (l *lab) start(args ...string) *process {
 	}()
 	l.t.Cleanup(func() {
 		p.end()
+		for _, sign := range []string{"DATA RACE", "panic: ", "fatal error: "} {
+			if strings.Contains(p.errs.String(), sign) {
+				l.t.Errorf("%q had a %s\n%s", args, sign, &p.errs)
+			}
+		}
 		if l.t.Failed() {
 			l.t.Logf("%q said\n%s%s", args, p.errs.tail(), p.out.tail())
 		}

@@ -125,17 +125,21 @@ func forks(t *testing.T, name string) {
 	}
 }
 
-// TestE2ETail follows a remote log with GNU tail: a line is there within two
+// TestE2ETail follows a remote log with GNU tail and with ours: a line is there within two
 // seconds, and a burst arrives whole, once and in order.
 func TestE2ETail(t *testing.T) {
 	const lines = 10000
 	p := newPair(t)
 	p.sh("echo first line > w/append")
 	tail := p.start("tail", "-n", "+1", "-f", p.remote("core-3", "log"))
-	eventually(t, patience, "tail shows the first line", func() bool { return tail.out.String() == "first line\n" })
+	command := p.start("multicore", "--store", "reader", "tail", "-n", "+0", "-f", p.key+"/core-3")
+	for _, p := range []*process{tail, command} {
+		eventually(t, patience, "the first line is shown", func() bool { return p.out.String() == "first line\n" })
+	}
 	p.sh("echo second line > w/append")
-	eventually(t, 2*time.Second, "tail shows the second line", func() bool {
-		return tail.out.String() == "first line\nsecond line\n"
+	eventually(t, 2*time.Second, "the second line is shown", func() bool {
+		const two = "first line\nsecond line\n"
+		return tail.out.String() == two && command.out.String() == two
 	})
 	began := time.Now()
 	p.sh(fmt.Sprintf("for ((i = 0; i < %d; i++)); do echo line $i >> w/append; done", lines))
@@ -145,9 +149,11 @@ func TestE2ETail(t *testing.T) {
 	for i := range lines {
 		fmt.Fprintf(&want, "line %d\n", i)
 	}
-	eventually(t, patience, "tail shows the burst", func() bool { return len(tail.out.String()) >= want.Len() })
-	if got := tail.out.String(); got != want.String() {
-		t.Fatalf("tail shows %d bytes that are not those written, want %d; %s", len(got), want.Len(), firstDifference(got, want.String()))
+	for what, p := range map[string]*process{"tail -f": tail, "multicore tail -f": command} {
+		eventually(t, patience, what+" shows the burst", func() bool { return len(p.out.String()) >= want.Len() })
+		if got := p.out.String(); got != want.String() {
+			t.Fatalf("%s shows %d bytes that are not those written, want %d; %s", what, len(got), want.Len(), firstDifference(got, want.String()))
+		}
 	}
 	t.Logf("%d lines written in %v, all shown %v later", lines, wrote.Round(time.Millisecond), (time.Since(began) - wrote).Round(time.Millisecond))
 }
