@@ -34,7 +34,11 @@ func TestDamagedSignaturesAreRefused(t *testing.T) {
 				t.Fatalf("honest upgrade from %d to %d: %v", from, length, err)
 			}
 			at := bytes.Index(payload, l.signatures[length])
-			for bit := range 8 * 64 {
+			step := 1
+			if from > 0 {
+				step = 31 // the signature is the same one
+			}
+			for bit := 0; bit < 8*64; bit += step {
 				flipped := bytes.Clone(payload)
 				flipped[at+2+bit/8] ^= 1 << (bit % 8) // after the count and the signer
 				if err := reader(from).receive(flipped); !errors.Is(err, hypercore.ErrBadProof) || !errors.Is(err, hypercore.ErrInvalidSignature) {
