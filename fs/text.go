@@ -55,9 +55,9 @@ func (f *textFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uin
 // textHandle is the content at the time of the open.
 type textHandle []byte
 
-func (h textHandle) Read(_ context.Context, _ []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+func (h textHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if off >= int64(len(h)) {
 		return fuse.ReadResultData(nil), 0
 	}
-	return fuse.ReadResultData(h[off:]), 0
+	return fuse.ReadResultData(dest[:copy(dest, h[off:])]), 0
 }

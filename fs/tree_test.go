@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -274,6 +275,34 @@ func TestOffsets(t *testing.T) {
 		}
 	}
 	m.want("core-3/blocks/1", "")
+}
+
+// TestSmallReads reads each kind of file a few bytes at a time.
+func TestSmallReads(t *testing.T) {
+	a := newMachine(t, true)
+	a.append("", "hello\n", strings.Repeat("long ", 2000))
+	m := mount(t, "", a.options())
+	for _, name := range []string{"key", "status.json", "core-3/info.json", "core-3/length", "core-3/log", "core-3/blocks/1"} {
+		f, err := os.Open(m.path(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		var got []byte
+		for p := make([]byte, 3); ; {
+			n, err := f.Read(p)
+			got = append(got, p[:n]...)
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+		}
+		if want := m.read(name); string(got) != want {
+			t.Errorf("%s: %.100q by threes, %.100q at once", name, got, want)
+		}
+	}
 }
 
 // TestBlocksAreListedByName lists more blocks than fit into one answer, from the
