@@ -106,6 +106,7 @@ type appending struct {
 	p       *program
 	request control.AppendRequest
 	inputs  []*input // the first one is under way
+	chunk   []byte   // of that one, taken and not yet appended
 	total   control.AppendResult
 }
 
@@ -122,29 +123,36 @@ func (a *appending) do(ctx context.Context, s *session) error {
 	a.total.Reachable = !s.held() // with no input there is no result that says so
 	for ; len(a.inputs) > 0; a.inputs = a.inputs[1:] {
 		for {
-			chunk, err := a.inputs[0].next(ctx, s.yielded())
-			if err == io.EOF {
-				break
+			if a.chunk == nil {
+				chunk, err := a.inputs[0].next(ctx, s.yielded())
+				if err == io.EOF {
+					break
+				}
+				if err != nil {
+					return err
+				}
+				a.chunk = chunk
 			}
-			if err != nil {
+			if err := a.append(ctx, s); err != nil {
 				return err
 			}
-			if err := a.chunk(ctx, s, chunk); err != nil {
-				return err
-			}
+			a.chunk = nil
 		}
 		a.inputs[0].stop()
 	}
 	return nil
 }
 
-func (a *appending) chunk(ctx context.Context, s *session, chunk []byte) error {
-	res, err := s.Append(ctx, a.request, bytes.NewReader(chunk))
+// append appends the chunk. It may be called again where it gives ErrNoServer.
+func (a *appending) append(ctx context.Context, s *session) error {
+	res, err := s.Append(ctx, a.request, bytes.NewReader(a.chunk))
 	switch {
+	case errors.Is(err, control.ErrNoServer):
+		return err
 	case errors.Is(err, control.ErrGone):
 		// Not to be taken for a session that can be gone on with: whether the
 		// chunk was appended is not known.
-		return &control.Error{Code: control.Other, Text: fmt.Sprintf("%v; %d messages are appended, the next %d bytes may or may not be", err, a.total.Messages, len(chunk))}
+		return &control.Error{Code: control.Other, Text: fmt.Sprintf("%v; %d messages are appended, the next %d bytes may or may not be", err, a.total.Messages, len(a.chunk))}
 	case err != nil && a.total.Messages > 0:
 		return &control.Error{Code: control.CodeOf(err), Text: fmt.Sprintf("%d messages are appended; then: %v", a.total.Messages, err), Err: err}
 	case err != nil:

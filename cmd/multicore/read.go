@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"syscall"
 	"unicode/utf8"
 
 	"github.com/urfave/cli/v2"
@@ -40,9 +41,14 @@ func (p *program) read(c *cli.Context, r control.ReadRequest, out *printer) erro
 	return p.with(c.Context, o, func(ctx context.Context, s *session) error {
 		ctx, cancel := s.untilYielded(ctx)
 		defer cancel()
+		if r.Follow {
+			var done func()
+			ctx, done = untilBrokenPipe(ctx, p.out)
+			defer done()
+		}
 		err := s.Read(ctx, out.rest(r), out.item)
-		if err != nil && context.Cause(ctx) == errYielded {
-			return errYielded
+		if cause := context.Cause(ctx); err != nil && (cause == errYielded || cause == syscall.EPIPE) {
+			return cause
 		}
 		return err
 	})
@@ -80,10 +86,14 @@ func (w *printer) item(it control.Item) error {
 		w.note("%s", it.Note)
 		return nil
 	case it.Block == nil:
-		if _, known := w.next[it.Key]; !known {
-			w.next[it.Key] = it.Index
+		if _, known := w.next[it.Key]; known {
+			return nil // the next block says it, if there is one
 		}
+		w.next[it.Key] = it.Index
 		return w.header(it.Core)
+	}
+	if err := w.header(it.Core); err != nil {
+		return err
 	}
 	if err := w.block(it); err != nil {
 		return err

@@ -113,7 +113,8 @@ func (c *Client) Yield(ctx context.Context) error {
 	return c.unary(ctx, "yield", struct{}{}, new(struct{}))
 }
 
-// Append implements Service. An error does not say how much of in was taken.
+// Append implements Service. An error does not say how much of in was taken,
+// unless it is ErrNoServer: then nothing was.
 func (c *Client) Append(ctx context.Context, r AppendRequest, in io.Reader) (*AppendResult, error) {
 	q := url.Values{}
 	if r.Core != "" {
@@ -125,8 +126,10 @@ func (c *Client) Append(ctx context.Context, r AppendRequest, in io.Reader) (*Ap
 	if r.MaxMessage != 0 {
 		q.Set("max_message", strconv.Itoa(r.MaxMessage))
 	}
-	// The reader may be one that the caller goes on to use.
-	resp, err := c.post(ctx, "append?"+q.Encode(), io.NopCloser(in))
+	if _, closes := in.(io.Closer); closes {
+		in = io.NopCloser(in) // the caller may go on to use it
+	}
+	resp, err := c.post(ctx, "append?"+q.Encode(), in)
 	if err != nil {
 		return nil, err
 	}
@@ -219,7 +222,9 @@ func (c *Client) failed(ctx context.Context, err error) error {
 	}
 	var op *net.OpError
 	switch {
-	case errors.Is(err, ErrNoServer), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
+	case errors.Is(err, ErrNoServer):
+		return fmt.Errorf("%w: %w", ErrGone, ErrNoServer)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &op):
 		return ErrGone
 	}
 	var e *Error

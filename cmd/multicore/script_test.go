@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/sys/unix"
+
+	"multicore/cmd/multicore/control"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"multicore": main})
+}
+
+// TestScript runs testdata/script/*.txtar against the real command. What a
+// script starts speaks to loopback only.
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			for _, v := range []string{
+				"MULTICORE_STORE=" + e.WorkDir + "/store",
+				"MULTICORE_DHT=off",
+				"MULTICORE_MDNS=false",
+				"MULTICORE_LISTEN=/ip4/127.0.0.1/tcp/0",
+				"XDG_RUNTIME_DIR=" + e.WorkDir + "/run",
+			} {
+				e.Vars = append(e.Vars, v)
+			}
+			e.Values[spawnedKey{}] = map[string]*spawned{}
+			e.Defer(func() { cleanUp(e.WorkDir) })
+			return os.Mkdir(e.WorkDir+"/run", 0o700)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": exits, "spawn": spawn, "signal": signalSpawned, "ended": ended, "await": await, "setenv": setenv,
+		},
+		Condition:           condition,
+		RequireExplicitExec: true,
+	})
+}
+
+// condition knows [fuse], which on CI must hold: a mount that is never tested
+// there would rot.
+func condition(name string) (bool, error) {
+	switch name {
+	case "fuse":
+		f, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
+		if err == nil {
+			f.Close()
+			return true, nil
+		}
+		if os.Getenv("CI") == "true" {
+			return false, fmt.Errorf("no FUSE on CI: %w", err)
+		}
+		return false, nil
+	case "unshare":
+		return os.Geteuid() == 0 && exec.Command("unshare", "-m", "true").Run() == nil, nil
+	}
+	return false, fmt.Errorf("unknown condition %q", name)
+}
+
+// cleanUp ends what a script that failed left behind: daemons, which serve a
+// control socket, and mounts.
+func cleanUp(work string) {
+	filepath.WalkDir(work, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return fs.SkipDir
+		}
+		if d.Type()&fs.ModeSocket == 0 {
+			return nil
+		}
+		if c, err := control.Dial(context.Background(), filepath.Dir(path)); err == nil {
+			syscall.Kill(c.PID(), syscall.SIGTERM)
+			c.Close()
+		}
+		return nil
+	})
+	mounts, _ := os.ReadFile("/proc/self/mountinfo")
+	for line := range strings.Lines(string(mounts)) {
+		if f := strings.Fields(line); len(f) > 4 && strings.HasPrefix(f[4], work+"/") {
+			unix.Unmount(f[4], unix.MNT_DETACH)
+		}
+	}
+}
+
+// exits CODE PROGRAM ARG...: like exec, with this exit code.
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM ARG...")
+	}
+	code := 0
+	var exit *exec.ExitError
+	if err := ts.Exec(args[1], args[2:]...); errors.As(err, &exit) {
+		code = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// spawned is a program in the background, which writes to NAME.out and
+// NAME.err, and reads the named pipe NAME.in if there is one.
+type spawned struct {
+	cmd  *exec.Cmd
+	done chan struct{} // closed once it ended
+}
+
+type spawnedKey struct{}
+
+func byName(ts *testscript.TestScript) map[string]*spawned {
+	return ts.Value(spawnedKey{}).(map[string]*spawned)
+}
+
+// spawn NAME PROGRAM ARG...
+func spawn(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: spawn NAME PROGRAM ARG...")
+	}
+	cmd := exec.Command(args[1], args[2:]...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "TMPDIR", "XDG_RUNTIME_DIR", "GOCOVERDIR", "MULTICORE_STORE", "MULTICORE_DHT", "MULTICORE_MDNS", "MULTICORE_LISTEN"} {
+		cmd.Env = append(cmd.Env, name+"="+ts.Getenv(name))
+	}
+	stdout, err := os.Create(ts.MkAbs(args[0] + ".out"))
+	ts.Check(err)
+	defer stdout.Close()
+	stderr, err := os.Create(ts.MkAbs(args[0] + ".err"))
+	ts.Check(err)
+	defer stderr.Close()
+	cmd.Stdout, cmd.Stderr = stdout, stderr
+	// Opened both ways, so that neither end waits for the other, and the
+	// stream does not end while the script writes line after line.
+	if in, err := os.OpenFile(ts.MkAbs(args[0]+".in"), os.O_RDWR, 0); err == nil {
+		defer in.Close()
+		cmd.Stdin = in
+	}
+	ts.Check(cmd.Start())
+	s := &spawned{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		cmd.Wait()
+	}()
+	byName(ts)[args[0]] = s
+	ts.Defer(func() {
+		cmd.Process.Kill()
+		<-s.done
+	})
+}
+
+// signal NAME INT|TERM|KILL|STOP|CONT
+func signalSpawned(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 || byName(ts)[args[0]] == nil {
+		ts.Fatalf("usage: signal NAME SIGNAL")
+	}
+	sig := unix.SignalNum("SIG" + args[1])
+	if sig == 0 {
+		ts.Fatalf("no signal %s", args[1])
+	}
+	ts.Check(byName(ts)[args[0]].cmd.Process.Signal(sig))
+}
+
+// ended NAME CODE waits until it ended, and checks how.
+func ended(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 || byName(ts)[args[0]] == nil {
+		ts.Fatalf("usage: ended NAME CODE")
+	}
+	s := byName(ts)[args[0]]
+	select {
+	case <-s.done:
+	case <-time.After(scriptPatience):
+		ts.Fatalf("%s still runs", args[0])
+	}
+	if code := s.cmd.ProcessState.ExitCode(); strconv.Itoa(code) != args[1] {
+		ts.Fatalf("%s: exit code %d, want %s; it said: %s", args[0], code, args[1], ts.ReadFile(args[0]+".err"))
+	}
+}
+
+const scriptPatience = 15 * time.Second
+
+// await FILE REGEXP waits until the file has it.
+func await(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: await FILE REGEXP")
+	}
+	re, err := regexp.Compile("(?m)" + args[1])
+	ts.Check(err)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; <-tick.C {
+		text, err := os.ReadFile(ts.MkAbs(args[0]))
+		if err == nil && re.Match(text) {
+			return
+		}
+		if time.Since(began) > scriptPatience {
+			ts.Fatalf("%s never had %s: %q, %v", args[0], args[1], text, err)
+		}
+	}
+}
+
+// setenv NAME FILE [REGEXP] sets a variable to what is in the file, spaces
+// around it cut, or to the first group of the expression.
+func setenv(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 || len(args) > 3 {
+		ts.Fatalf("usage: setenv NAME FILE [REGEXP]")
+	}
+	value := strings.TrimSpace(ts.ReadFile(args[1]))
+	if len(args) == 3 {
+		re, err := regexp.Compile("(?m)" + args[2])
+		ts.Check(err)
+		m := re.FindStringSubmatch(value)
+		if len(m) != 2 {
+			ts.Fatalf("%s has no %s: %q", args[1], args[2], value)
+		}
+		value = m[1]
+	}
+	ts.Setenv(args[0], value)
+}
