@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -32,33 +31,28 @@ type static struct {
 	addrs []ma.Multiaddr
 }
 
-// parseStatic reads multiaddrs; those of one peer become one static. bare
-// allows addresses without /p2p/.
-func parseStatic(texts []string, bare bool) ([]static, error) {
+// parseStatic reads the multiaddrs of an option; those of one peer become one
+// static. bare allows addresses without /p2p/.
+func parseStatic(option string, texts []string, bare bool) ([]static, error) {
 	var all []static
 	index := make(map[peer.ID]int)
 	for _, text := range texts {
 		a, err := ma.NewMultiaddr(text)
 		if err != nil {
-			return nil, fmt.Errorf("peer address %q: %w", text, err)
+			return nil, &OptionError{option, text, err}
 		}
 		addr, id := peer.SplitAddr(a)
-		switch i, known := index[id]; {
-		case id == "" && !bare:
-			return nil, fmt.Errorf("peer address %q: want a full address that ends in /p2p/ID", text)
-		case addr == nil && id == "":
-			return nil, fmt.Errorf("peer address %q is empty", text)
-		case id != "" && known:
+		if id == "" && (!bare || addr == nil) {
+			return nil, &OptionError{option, text, errors.New("want a full address that ends in /p2p/ID")}
+		}
+		i, known := index[id]
+		if !known || id == "" {
+			i = len(all)
+			all = append(all, static{id: id})
+			index[id] = i
+		}
+		if addr != nil {
 			all[i].addrs = append(all[i].addrs, addr)
-		default:
-			if id != "" {
-				index[id] = len(all)
-			}
-			s := static{id: id}
-			if addr != nil {
-				s.addrs = []ma.Multiaddr{addr}
-			}
-			all = append(all, s)
 		}
 	}
 	return all, nil

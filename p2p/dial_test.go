@@ -13,7 +13,7 @@ import (
 func TestParseStatic(t *testing.T) {
 	id1 := rawID(t, fmt.Sprintf("%064x", 1)).String()
 	id2 := rawID(t, fmt.Sprintf("%064x", 2)).String()
-	all, err := parseStatic([]string{
+	all, err := parseStatic("peer", []string{
 		"/ip4/127.0.0.1/tcp/1/p2p/" + id1,
 		"/ip4/127.0.0.1/tcp/2",
 		"/ip4/127.0.0.1/udp/1/quic-v1/p2p/" + id1,

@@ -163,13 +163,14 @@ func TestStartRefuses(t *testing.T) {
 	for _, tc := range []struct {
 		desc   string
 		change func(*Options)
+		option string // of the *OptionError, if it is one
 	}{
-		{"unknown DHT mode", func(o *Options) { o.DHT = "lan" }},
-		{"bootstrap without id", func(o *Options) { o.Bootstrap = loopback }},
-		{"bootstrap is no multiaddr", func(o *Options) { o.Bootstrap = []string{"localhost:1"} }},
-		{"peer is no multiaddr", func(o *Options) { o.Peers = []string{"localhost:1"} }},
-		{"listen is no multiaddr", func(o *Options) { o.Listen = []string{"localhost:1"} }},
-		{"no place for the identity", func(o *Options) { o.Identity = "/nonexistent/identity" }},
+		{"unknown DHT mode", func(o *Options) { o.DHT = "lan" }, "dht"},
+		{"bootstrap without id", func(o *Options) { o.Bootstrap = loopback }, "bootstrap"},
+		{"bootstrap is no multiaddr", func(o *Options) { o.Bootstrap = []string{"localhost:1"} }, "bootstrap"},
+		{"peer is no multiaddr", func(o *Options) { o.Peers = []string{"localhost:1"} }, "peer"},
+		{"listen is no multiaddr", func(o *Options) { o.Listen = []string{"localhost:1"} }, "listen"},
+		{"no place for the identity", func(o *Options) { o.Identity = "/nonexistent/identity" }, ""},
 	} {
 		t.Run(tc.desc, func(t *testing.T) {
 			o := Options{Identity: t.TempDir() + "/identity", Listen: loopback, DHT: DHTOff}
@@ -177,7 +178,11 @@ func TestStartRefuses(t *testing.T) {
 			n, err := start(context.Background(), o, newFakeSwarm())
 			if err == nil {
 				n.Close()
-				t.Error("it started")
+				t.Fatal("it started")
+			}
+			var bad *OptionError
+			if errors.As(err, &bad) != (tc.option != "") || bad != nil && bad.Option != tc.option {
+				t.Errorf("got %v, want an error about %q", err, tc.option)
 			}
 		})
 	}

@@ -13,8 +13,9 @@ import (
 )
 
 // The libraries below write to stderr by themselves, each in its own form. A
-// program's stderr is for its user, so what they say becomes debug lines of
-// the first node's log; with GOLOG_LOG_LEVEL set they are left alone.
+// program's stderr is for its user, so their warnings become debug lines of the
+// first node's log, and their own debug lines are dropped; with
+// GOLOG_LOG_LEVEL set they are left alone.
 var libraryLogOnce sync.Once
 
 func adoptLibraryLog(l *slog.Logger) {
@@ -34,11 +35,11 @@ func adoptLibraryLog(l *slog.Logger) {
 	})
 }
 
-// demoted passes every record on at debug level.
+// demoted passes warnings and worse on at debug level.
 type demoted struct{ slog.Handler }
 
-func (d demoted) Enabled(ctx context.Context, _ slog.Level) bool {
-	return d.Handler.Enabled(ctx, slog.LevelDebug)
+func (d demoted) Enabled(ctx context.Context, l slog.Level) bool {
+	return l >= slog.LevelWarn && d.Handler.Enabled(ctx, slog.LevelDebug)
 }
 
 func (d demoted) Handle(ctx context.Context, r slog.Record) error {

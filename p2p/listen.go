@@ -30,7 +30,7 @@ func listenAddrs(asked []string, s Settings, log *slog.Logger) ([]ma.Multiaddr, 
 	for _, text := range asked {
 		a, err := ma.NewMultiaddr(text)
 		if err != nil {
-			return nil, fmt.Errorf("listen address %q: %w", text, err)
+			return nil, &OptionError{"listen", text, err}
 		}
 		addrs = append(addrs, a)
 	}

@@ -3,7 +3,6 @@ package p2p
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -38,8 +37,8 @@ type Node struct {
 }
 
 // New starts a node; ctx bounds only the start. It needs no network: where
-// nothing can be listened on or reached, the loops go on trying. Its errors
-// are about the identity file and about addresses that make no sense.
+// nothing can be listened on or reached, the loops go on trying. It fails with
+// an *OptionError, or where the identity file cannot be read or made.
 func New(ctx context.Context, o Options) (*Node, error) {
 	if o.Swarm == nil {
 		return nil, errors.New("p2p: no swarm")
@@ -57,13 +56,13 @@ func start(ctx context.Context, o Options, sw swarm) (_ *Node, err error) {
 	switch o.DHT {
 	case DHTPublic, DHTPrivate, DHTOff:
 	default:
-		return nil, fmt.Errorf("DHT mode %q: want public, private or off", o.DHT)
+		return nil, &OptionError{"dht", string(o.DHT), errors.New("want public, private or off")}
 	}
-	bootstrap, err := parseStatic(o.Bootstrap, false)
+	bootstrap, err := parseStatic("bootstrap", o.Bootstrap, false)
 	if err != nil {
 		return nil, err
 	}
-	peers, err := parseStatic(o.Peers, true)
+	peers, err := parseStatic("peer", o.Peers, true)
 	if err != nil {
 		return nil, err
 	}

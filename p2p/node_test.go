@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/libp2p/go-libp2p/core/peer"
+	libtls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"multicore/hypercore"
@@ -131,6 +132,13 @@ func TestPeerAddress(t *testing.T) {
 			want := strings.TrimSuffix(transport, "-v1")
 			if p.ID != w.Status().PeerID || p.Transport != want || p.Relayed {
 				t.Errorf("got peer %+v, want transport %s", p, want)
+			}
+			agent, err := r.host.Peerstore().Get(w.host.ID(), "AgentVersion")
+			if err != nil || agent != "multicore/test" {
+				t.Errorf("user agent %v, %v", agent, err)
+			}
+			if c := r.host.Network().ConnsToPeer(w.host.ID())[0].ConnState(); c.Security != libtls.ID && transport == "tcp" {
+				t.Errorf("secured by %s, want TLS before Noise", c.Security)
 			}
 			if _, err := ma.NewMultiaddr(p.Addr); err != nil {
 				t.Errorf("address %q: %v", p.Addr, err)
