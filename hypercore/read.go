@@ -200,33 +200,39 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 }
 
 // cover fetches what is missing of the blocks that hold the bytes
-// [off, off+n), n > 0.
+// [off, off+n), n > 0. It looks again after it fetched something: until a block
+// is here, how its bytes and its neighbour's are shared may be a peer's lie
+// (merkle.Check), and then others hold these bytes.
 func (c *Core) cover(ctx context.Context, v view, off, n uint64) error {
-	if c.holdsAll(v) {
-		return nil
-	}
-	first, _, err := c.Seek(ctx, off)
-	if err != nil {
-		return err
-	}
-	last := first
-	if _, size, err := c.LocalExtent(first); err != nil || size < n {
-		if last, _, err = c.Seek(ctx, off+n-1); err != nil {
+	for !c.holdsAll(v) {
+		first, within, err := c.Seek(ctx, off)
+		if err != nil {
+			return err
+		}
+		last := first
+		if _, size, err := c.LocalExtent(first); err != nil || n > size-within {
+			if last, _, err = c.Seek(ctx, off+n-1); err != nil {
+				return err
+			}
+		}
+		group, gctx := errgroup.WithContext(ctx)
+		group.SetLimit(fetches)
+		complete := true
+		for i := first; i <= last && gctx.Err() == nil; i++ {
+			if c.Has(i) {
+				continue
+			}
+			complete = false
+			group.Go(func() error {
+				missing := fmt.Errorf("block %d: %w", i, ErrNotHeld)
+				return c.fetch(gctx, missing, func(s Source) error { return s.FetchBlock(gctx, i) })
+			})
+		}
+		if err := group.Wait(); err != nil || complete {
 			return err
 		}
 	}
-	group, gctx := errgroup.WithContext(ctx)
-	group.SetLimit(fetches)
-	for i := first; i <= last; i++ {
-		if c.Has(i) || gctx.Err() != nil {
-			continue
-		}
-		group.Go(func() error {
-			missing := fmt.Errorf("block %d: %w", i, ErrNotHeld)
-			return c.fetch(gctx, missing, func(s Source) error { return s.FetchBlock(gctx, i) })
-		})
-	}
-	return group.Wait()
+	return nil
 }
 
 // holdsAll reports whether every block of v is held.

@@ -1,0 +1,90 @@
+package hypercore
+
+import (
+	"context"
+	"testing"
+
+	"multicore/hypercore/merkle"
+)
+
+// prover is a Source that proves from another core. With a shift it lies about
+// how the bytes of the node that a seek travels with and its sibling are
+// shared, which no hash covers (merkle.Check).
+type prover struct {
+	from, to *Core
+	shift    uint64
+}
+
+func (p *prover) give(r merkle.Request) error {
+	proof, err := p.from.Prove(r)
+	if err != nil {
+		return err
+	}
+	if h := proof.Hash; h != nil && len(h.Nodes) > 1 && h.Nodes[1].Size > p.shift {
+		h.Nodes[0].Size += p.shift
+		h.Nodes[1].Size -= p.shift
+	}
+	return p.to.Apply(proof)
+}
+
+func (p *prover) FetchBlock(_ context.Context, i uint64) error {
+	nodes, err := p.to.Missing(2 * i)
+	if err != nil {
+		return err
+	}
+	return p.give(merkle.Request{Block: &merkle.BlockRequest{Index: i, Nodes: nodes}})
+}
+
+func (p *prover) FetchNode(context.Context, uint64) error { return nil }
+
+func (p *prover) FetchSeek(_ context.Context, bytes uint64) error {
+	hash, done, err := p.to.SeekPath(bytes)
+	if err != nil || done {
+		return err
+	}
+	return p.give(merkle.Request{Hash: &hash, Seek: &merkle.SeekRequest{Bytes: bytes}})
+}
+
+func (p *prover) Refresh(context.Context) error { return nil }
+func (p *prover) Connected() bool               { return true }
+
+// A read of a sparse core never gives bytes that are not held: each of 8 blocks
+// of 4 bytes read in pieces, with some of them held and the others fetched.
+func TestReadAtFetchesWhatItCovers(t *testing.T) {
+	ctx := context.Background()
+	const text = "aaaabbbbccccddddeeeeffffgggghhhh"
+	from := own(t, newFlusher(t), 1)
+	for i := 0; i < len(text); i += 4 {
+		if _, err := from.Append(ctx, []byte(text[i:i+4])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := from.Flush(ctx); err != nil {
+		t.Fatal(err)
+	}
+	for _, held := range [][]uint64{nil, {7}, {7, 4}, {0, 3, 5}} {
+		for off := range len(text) {
+			for _, n := range []int{1, 2, 4, 5, 9} {
+				want := text[off:min(off+n, len(text))]
+				for _, shift := range []uint64{0, 3} {
+					to := replica(t, newFlusher(t), 1)
+					p := &prover{from: from, to: to}
+					if err := p.give(merkle.Request{Upgrade: &merkle.UpgradeRequest{Length: 8}, Manifest: true}); err != nil {
+						t.Fatal(err)
+					}
+					to.SetSource(p)
+					for _, i := range held {
+						if err := p.FetchBlock(ctx, i); err != nil {
+							t.Fatal(err)
+						}
+					}
+					p.shift = shift
+					got := make([]byte, len(want))
+					if _, err := to.ReadAt(ctx, got, uint64(off)); err != nil || string(got) != want {
+						t.Fatalf("held %v, lie %d: read %d at %d: %q, %v; want %q", held, p.shift, n, off, got, err, want)
+					}
+				}
+			}
+		}
+	}
+}
