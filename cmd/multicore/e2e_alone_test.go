@@ -46,6 +46,11 @@ func (l *lab) namespace(loopback bool) {
 	}
 }
 
+// defaultStore is where the store is that no flag names.
+func (l *lab) defaultStore() string {
+	return filepath.Join(l.path("home"), ".local", "share", "multicore")
+}
+
 // TestE2ELoopbackOnly joins two mounts on a machine that has nothing but a
 // loopback interface, without any flag that tells them of each other.
 func TestE2ELoopbackOnly(t *testing.T) {
@@ -58,6 +63,7 @@ func TestE2ELoopbackOnly(t *testing.T) {
 	}
 	key := strings.TrimPrefix(first.expect("main core key: "), "main core key: ")
 	l.sh("echo 'before the reader' > mnt/append")
+	l.durable(l.defaultStore())
 
 	began = time.Now()
 	second := l.mounting("mnt2", "--store", "B", "mount", "./mnt2", key)
@@ -97,8 +103,7 @@ func TestE2ENoNetwork(t *testing.T) {
 	l.sh("echo hello > mnt/append")
 	expect(t, "core-3/log", l.must("cat", "mnt/core-3/log"), "hello\n")
 	l.sh("sync mnt/append 2>/dev/null || true; dd of=mnt/append conv=fsync,notrunc status=none <<< 'on the disk'")
-	store := filepath.Join(l.path("home"), ".local", "share", "multicore")
-	if core := l.coreStatus(store, "core-3"); core.DurableLength != 2 {
+	if core := l.coreStatus(l.defaultStore(), "core-3"); core.DurableLength != 2 {
 		t.Errorf("after fsync core-3 is %+v, want durable_length 2", core)
 	}
 	p.stop()

@@ -16,6 +16,7 @@ func TestE2EKill(t *testing.T) {
 	const rounds = 20
 	p := newPair(t)
 	p.sh("echo 'before the first round' > w/append")
+	p.durable("writer")
 	tail := p.start("tail", "-n", "+1", "-f", p.remote("core-3", "log"))
 	eventually(t, patience, "tail shows the first line", func() bool { return tail.out.String() != "" })
 	acked := make([]int, 0, rounds)
@@ -109,6 +110,7 @@ func TestE2EKillReader(t *testing.T) {
 	const blocks = 4000
 	p := newPair(t)
 	p.sh(fmt.Sprintf("seq -f '%%0999.0f' %d >> w/append", blocks))
+	p.durable("writer")
 	p.must("multicore", "--store", "reader", "follow", p.key)
 	path := p.key + "/core-3"
 	held := func() (n uint64) {

@@ -19,6 +19,7 @@ func TestE2EBinary(t *testing.T) {
 	l.mount("reader", "r")
 	key := strings.TrimSpace(l.must("cat", "w/key"))
 	l.sh(fmt.Sprintf("head -c %d /dev/urandom > data; cp data w/append", size))
+	l.durable("writer")
 	core := l.coreStatus("writer", "core-3")
 	if want := uint64((size + 65535) / 65536); core.Length != want || core.ByteLength != size {
 		t.Fatalf("core-3 has %d blocks of %d bytes, want %d of %d", core.Length, core.ByteLength, want, size)

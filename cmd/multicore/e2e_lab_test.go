@@ -156,6 +156,19 @@ func (l *lab) coreStatus(store, path string) control.Core {
 	return control.Core{}
 }
 
+// durable waits until peers may see all that was appended to a store.
+func (l *lab) durable(store string) {
+	l.t.Helper()
+	eventually(l.t, patience, "all of "+store+" is durable", func() bool {
+		for _, c := range l.status(store).Cores {
+			if c.Writable && c.DurableLength != c.Length {
+				return false
+			}
+		}
+		return true
+	})
+}
+
 // received is how many bytes a store's process took in on replication streams.
 func (l *lab) received(store string) (n uint64) {
 	for _, p := range l.status(store).Peers {

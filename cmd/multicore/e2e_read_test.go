@@ -77,6 +77,7 @@ func (l *lab) diskUse(store, discoveryKey string) (n int64) {
 func TestE2EReadersServe(t *testing.T) {
 	p := newPair(t)
 	p.sh("for i in {1..200}; do echo message $i; done > w/append; printf 'a\nb\n' > w/append")
+	p.durable("writer")
 	p.must("multicore", "--store", "reader", "follow", p.key, "--name", "friend", "--wait")
 	st := p.status("reader")
 	if len(st.Followed) != 1 || st.Followed[0].Name != "friend" || len(st.Followed[0].Cores) != 3 {
@@ -100,6 +101,7 @@ func TestE2EReadersServe(t *testing.T) {
 func TestE2ENobodyHasIt(t *testing.T) {
 	p := newPair(t, "--read-timeout", "2s")
 	p.sh("for i in {1..20}; do echo message $i; done > w/append")
+	p.durable("writer")
 	expect(t, "blocks/3", p.must("cat", p.remote("core-3", "blocks", "3")), "message 4\n")
 	p.writer.stop()
 
@@ -127,6 +129,7 @@ func TestE2ENobodyHasIt(t *testing.T) {
 func TestE2EInterrupt(t *testing.T) {
 	p := newPair(t)
 	p.sh("for i in {1..20}; do echo message $i; done > w/append")
+	p.durable("writer")
 	expect(t, "blocks/3", p.must("cat", p.remote("core-3", "blocks", "3")), "message 4\n")
 	p.writer.stop()
 	for _, path := range []string{p.remote("core-3", "blocks", "9"), p.remote("core-3", "log"), p.path("r", someKey, "core-3", "log")} {
@@ -158,6 +161,7 @@ func TestE2EInterrupt(t *testing.T) {
 func TestE2EReadOnly(t *testing.T) {
 	p := newPair(t)
 	p.sh("for i in {1..20}; do echo message $i; done > w/append")
+	p.durable("writer")
 	want := p.must("cat", p.remote("core-3", "log"))
 	for _, root := range []string{p.path("w"), p.remote()} {
 		for _, script := range []string{

@@ -13,6 +13,7 @@ import (
 func TestE2ERestored(t *testing.T) {
 	p := newPair(t)
 	p.sh("for i in {1..50}; do echo message $i; done > w/append; echo hi > w/append")
+	p.durable("writer")
 	p.must("multicore", "--store", "reader", "follow", p.key, "--wait")
 	before := p.must("cat", "w/core-3/log")
 	p.writer.stop()

@@ -28,6 +28,7 @@ const statusShape = `{"v":1,"main_key":"",
 func TestE2EStatus(t *testing.T) {
 	p := newPair(t)
 	p.sh("echo hi > w/append; echo hello > w/append; dd of=w/append conv=fsync,notrunc status=none <<< 'on the disk'")
+	p.durable("writer")
 	p.must("multicore", "--store", "reader", "follow", p.key, "--name", "friend", "--wait")
 	eventually(t, patience, "the writer has announced itself", func() bool {
 		return p.status("writer").Node.DHT.LastProvide != nil

@@ -62,6 +62,7 @@ func expect(t *testing.T, what string, got, want any) {
 func TestE2EMessages(t *testing.T) {
 	p := newPair(t)
 	p.sh("echo hi > w/append")
+	p.durable("writer")
 	expect(t, "core-2", p.contents("w", "core-2"), []string{"hi\n"})
 	expect(t, "core-2/blocks/0 of the reader", p.must("cat", p.remote("core-2", "blocks", "0")), "hi\n")
 
@@ -131,6 +132,7 @@ func TestE2ETail(t *testing.T) {
 	const lines = 10000
 	p := newPair(t)
 	p.sh("echo first line > w/append")
+	p.durable("writer")
 	tail := p.start("tail", "-n", "+1", "-f", p.remote("core-3", "log"))
 	command := p.start("multicore", "--store", "reader", "tail", "-n", "+0", "-f", p.key+"/core-3")
 	for _, p := range []*process{tail, command} {
