@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"testing"
 
 	"multicore/hypercore/merkle"
@@ -90,11 +91,15 @@ func TestTornNodesAreAskedAgain(t *testing.T) {
 
 // pull is a Source that asks one other core and counts what it fetched.
 type pull struct {
-	from, to      *Core
+	from, to *Core
+
+	mu            sync.Mutex // one at a time, as the counts and ErrStale want it
 	blocks, nodes int
 }
 
 func (s *pull) FetchBlock(_ context.Context, i uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.blocks++
 	err := fetchBlock(s.from, s.to, i)
 	for try := 0; errors.Is(err, ErrStale) && try < 5; try++ {
@@ -104,6 +109,8 @@ func (s *pull) FetchBlock(_ context.Context, i uint64) error {
 }
 
 func (s *pull) FetchNode(_ context.Context, index uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.nodes++
 	missing, err := s.to.Missing(index)
 	if err != nil {
@@ -117,6 +124,8 @@ func (s *pull) FetchNode(_ context.Context, index uint64) error {
 }
 
 func (s *pull) FetchSeek(_ context.Context, bytes uint64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.nodes++
 	hash, done, err := s.to.SeekPath(bytes)
 	if err != nil || done {
@@ -195,6 +204,44 @@ func TestSparseReads(t *testing.T) {
 				return nil
 			}); s.blocks != 1 {
 				t.Fatalf("read: %d blocks", s.blocks)
+			}
+		}
+	}
+}
+
+// TestReadAtRanges reads every range of a log of which nothing is held at first.
+func TestReadAtRanges(t *testing.T) {
+	const length = 9
+	ctx := context.Background()
+	source := own(t, newFlusher(t), 1)
+	for i := range uint64(length) {
+		if _, err := source.Append(ctx, small(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustFlush(t, source)
+	all := make([]byte, source.Info().ByteLength)
+	if _, err := source.ReadAt(ctx, all, 0); err != nil {
+		t.Fatal(err)
+	}
+	for off := range len(all) + 1 {
+		for n := range len(all) + 3 - off {
+			r := replica(t, newFlusher(t), 1)
+			s := &pull{from: source, to: r}
+			r.SetSource(s)
+			p := make([]byte, n)
+			got, err := r.ReadAt(ctx, p, uint64(off))
+			want := all[off:min(off+n, len(all))]
+			short := off+n > len(all) || off == len(all)
+			if !bytes.Equal(p[:got], want) || short != (err == io.EOF) || err != nil && err != io.EOF {
+				t.Fatalf("read %d at %d: %q, %v, want %q", n, off, p[:got], err, want)
+			}
+			for i := range uint64(length) {
+				start, size, _ := source.LocalExtent(i)
+				covered := n > 0 && size > 0 && int(start) < off+n && int(start+size) > off
+				if size > 0 && r.Has(i) != covered {
+					t.Fatalf("read %d at %d: block %d is held: %v", n, off, i, r.Has(i))
+				}
 			}
 		}
 	}
