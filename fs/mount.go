@@ -106,7 +106,8 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 func (m *Mounted) Path() string { return m.path }
 
 // Done is closed once it is unmounted, by whomever, and what waited is appended
-// and flushed.
+// and flushed. Where somebody else unmounted it lazily while files in it were
+// open, that is when the last of them is closed, or at Unmount.
 func (m *Mounted) Done() <-chan struct{} { return m.done }
 
 // Unmount ends what waits for a network, ends the messages that wait in open
