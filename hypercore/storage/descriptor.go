@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"errors"
+	"io/fs"
 	"sync"
 	"sync/atomic"
 )
@@ -17,8 +19,9 @@ type descriptor struct {
 	mu sync.RWMutex
 	f  File // nil while closed
 
-	used  atomic.Bool // since the clock hand last passed
-	dirty atomic.Bool // written since the last sync; set after the write, before its caller returns
+	used      atomic.Bool // since the clock hand last passed
+	dirty     atomic.Bool // written since the last sync; set after the write, before its caller returns
+	inherited atomic.Bool // never synced here: an earlier process may have been killed before it did
 }
 
 // acquire opens the file if it is closed and pins it; release follows. Without
@@ -82,16 +85,22 @@ func (d *descriptor) shut() {
 
 // sync puts the file on the disk if it was written.
 func (d *descriptor) sync() error {
-	if !d.dirty.Load() {
+	dirty, inherited := d.dirty.Load(), d.inherited.Load()
+	if !dirty && !inherited {
 		return nil
 	}
 	f, err := d.acquire(false)
+	if !dirty && errors.Is(err, fs.ErrNotExist) {
+		d.inherited.Store(false)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
 	defer d.release()
 	// Before the sync, so that a write which comes later marks it again.
-	if !d.dirty.Swap(false) {
+	dirty, inherited = d.dirty.Swap(false), d.inherited.Swap(false)
+	if !dirty && !inherited {
 		return nil
 	}
 	return f.Datasync()

@@ -5,10 +5,10 @@
 //	cores/<discovery key>/blocks     block bytes, each at its byte offset in the log
 //	cores/<discovery key>/tree       nodes of 40 bytes, each at 40 times its flat tree index
 //
-// A node in `tree` is its size (8 bytes, little-endian) and its hash (32
-// bytes). A zero hash means that the node is not stored, so a hole in the file
-// is a stretch of absent nodes. Directories are made with mode 0700, files with
-// mode 0600.
+// A node in `tree` is 8 bytes, little-endian, for its size (53 bits) and a sum
+// over the whole (the 11 bits on top), then its hash (32 bytes). Where the sum is
+// wrong, as in a hole or in a node that a power cut tore, the node is not
+// stored. Directories are made with mode 0700, files with mode 0600.
 //
 // # What is durable when
 //

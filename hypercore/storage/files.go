@@ -40,8 +40,9 @@ func (s *coreFiles) Files(id ID) Files {
 	c := s.cores[id]
 	if c == nil {
 		c = &core{files: s, dir: path.Join(coresDir, hex.EncodeToString(id[:]))}
-		c.blocks = descriptor{core: c, name: "blocks"}
-		c.tree = descriptor{core: c, name: "tree"}
+		c.blocks.core, c.blocks.name = c, "blocks"
+		c.tree.core, c.tree.name = c, "tree"
+		c.inherit()
 		s.cores[id] = c
 	}
 	return c
@@ -152,21 +153,19 @@ func (c *core) sync() error {
 	return c.files.dirs.sync(c.made.Load())
 }
 
+// inherit makes the next Sync put everything on the disk, whoever wrote it.
+func (c *core) inherit() {
+	c.entries.Store(false)
+	c.blocks.inherited.Store(true)
+	c.tree.inherited.Store(true)
+}
+
 func (c *core) Reopen() error {
 	c.syncMu.Lock()
 	defer c.syncMu.Unlock()
 	c.blocks.forget()
 	c.tree.forget()
-	c.entries.Store(false)
-	for _, d := range []*descriptor{&c.blocks, &c.tree} {
-		if _, err := d.acquire(false); errors.Is(err, fs.ErrNotExist) {
-			continue
-		} else if err != nil {
-			return err
-		}
-		d.dirty.Store(true)
-		d.release()
-	}
+	c.inherit()
 	c.failed.Store(nil)
 	return nil
 }

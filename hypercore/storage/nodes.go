@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"io/fs"
 	"slices"
@@ -15,8 +16,15 @@ import (
 
 // A node in the file tree, at nodeSize times its index:
 //
-//	size u64 little-endian | hash 32 bytes
-const nodeSize = 40
+//	sum 11 bits, size 53 bits: one u64, little-endian, sum on top | hash 32 bytes
+//
+// The sum is never 0. It is there because nodes lie across sectors and pages: a
+// power cut may keep the hash and lose the size, or half of the hash. Such a
+// node reads as absent; with a wrong size it would misplace blocks.
+const (
+	nodeSize = 40
+	sizeBits = 53
+)
 
 // nodeOffset is where a node stands; an error beyond what peers could represent.
 func nodeOffset(index uint64) (int64, error) {
@@ -29,7 +37,27 @@ func nodeOffset(index uint64) (int64, error) {
 func putNode(b []byte, n *merkle.Node) {
 	binary.LittleEndian.PutUint64(b, n.Size)
 	copy(b[8:nodeSize], n.Hash[:])
+	binary.LittleEndian.PutUint64(b, n.Size|nodeSum(b)<<sizeBits)
 }
+
+// getNode reads what putNode wrote; false for anything else.
+func getNode(b []byte, index uint64) (merkle.Node, bool) {
+	first := binary.LittleEndian.Uint64(b)
+	n := merkle.Node{Index: index, Size: first & merkle.MaxSize, Hash: merkle.Hash(b[8:nodeSize])}
+	if n.Hash == (merkle.Hash{}) || first>>sizeBits == 0 {
+		return merkle.Node{}, false
+	}
+	binary.LittleEndian.PutUint64(b, n.Size)
+	if nodeSum(b) != first>>sizeBits {
+		return merkle.Node{}, false
+	}
+	return n, true
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// nodeSum is the sum of a node whose bits for it are zero: 1 to 2047.
+func nodeSum(b []byte) uint64 { return 1 + uint64(crc32.Checksum(b[:nodeSize], castagnoli)%2047) }
 
 // nodeBuffers are reused, as a buffer that is handed to a File escapes.
 var nodeBuffers = sync.Pool{New: func() any { return new([]byte) }}
@@ -60,14 +88,16 @@ func (c *core) Node(index uint64) (merkle.Node, bool, error) {
 	} else if err != nil {
 		return merkle.Node{}, false, err
 	}
-	n := merkle.Node{Index: index, Size: binary.LittleEndian.Uint64(*buf), Hash: merkle.Hash((*buf)[8:])}
-	if n.Hash == (merkle.Hash{}) {
-		return merkle.Node{}, false, nil
-	}
-	return n, true, nil
+	n, ok := getNode(*buf, index)
+	return n, ok, nil
 }
 
 func (c *core) WriteNodes(nodes []merkle.Node) error {
+	for i := range nodes {
+		if nodes[i].Size > merkle.MaxSize {
+			return fmt.Errorf("size %d of node %d is over %d", nodes[i].Size, nodes[i].Index, uint64(merkle.MaxSize))
+		}
+	}
 	byIndex := func(a, b merkle.Node) int { return cmp.Compare(a.Index, b.Index) }
 	if !slices.IsSortedFunc(nodes, byIndex) {
 		nodes = slices.Clone(nodes)

@@ -50,10 +50,10 @@ type Files interface {
 	ReadBlocks(p []byte, off int64) (int, error)
 	// WriteBlocks writes all of p. After an error a part of it may be there.
 	WriteBlocks(p []byte, off int64) error
-	// Node reads one node; a zero hash or beyond the end is false.
+	// Node reads one node; a hole, a torn node or beyond the end is false.
 	Node(index uint64) (merkle.Node, bool, error)
 	// WriteNodes stores nodes, in any order, adjacent ones in one write. The
-	// indexes are distinct.
+	// indexes are distinct; neither they nor the sizes are over merkle.MaxSize.
 	WriteNodes(nodes []merkle.Node) error
 	// EraseNodes zeroes the given nodes. Those beyond the end stay there.
 	EraseNodes(indexes []uint64) error
@@ -64,8 +64,9 @@ type Files interface {
 	// index. It never makes a file longer.
 	Cut(blocks int64, nodes uint64) error
 	// Sync puts everything written before the call on the disk (fdatasync of
-	// the files that changed, and the directories of new ones). After an error
-	// it is never retried: every later Sync gives ErrFailed until Reopen.
+	// the files that changed, and the directories of new ones), and the first
+	// time what an earlier process wrote. After an error it is never retried:
+	// every later Sync gives ErrFailed until Reopen.
 	Sync() error
 	// Reopen forgets a failed Sync, after the caller has read the files anew.
 	// What it read is synced by the next Sync.

@@ -1,6 +1,7 @@
 package storage_test
 
 import (
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"io/fs"
@@ -93,7 +94,7 @@ func TestLayout(t *testing.T) {
 
 	tree, err := os.ReadFile(filepath.Join(core, "tree"))
 	check(t, err)
-	want := strings.Repeat("00", 80) + "0201000000000000" + "aa" + strings.Repeat("00", 30) + "bb"
+	want := strings.Repeat("00", 80) + "0201000000000031" + "aa" + strings.Repeat("00", 30) + "bb"
 	if got := hex.EncodeToString(tree); got != want {
 		t.Errorf("tree: got %s, want %s", got, want)
 	}
@@ -110,6 +111,48 @@ func TestLayout(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(dir, "*.new")); left != nil {
 		t.Errorf("left over: %v", left)
+	}
+}
+
+// TestHalfNode: of a node that a power cut tore at a sector, be there zeros or
+// an older node under it, nothing is believed.
+func TestHalfNode(t *testing.T) {
+	dir := t.TempDir()
+	st := open(t, dir, storage.Options{Create: true})
+	id := storagetest.ID(1)
+	f := st.Files(id)
+	name := filepath.Join(dir, "cores", hex.EncodeToString(id[:]), "tree")
+	write := func(n merkle.Node) []byte {
+		check(t, f.WriteNodes([]merkle.Node{n}))
+		b, err := os.ReadFile(name)
+		check(t, err)
+		return b
+	}
+	old := write(merkle.Node{Size: 77, Hash: merkle.Hash{0: 1, 31: 1}})
+	whole := write(storagetest.Node(0))
+	for _, under := range [][]byte{make([]byte, len(whole)), old} {
+		for at := 8; at < len(whole); at += 8 {
+			for _, torn := range [][]byte{
+				append(whole[:at:at], under[at:]...),
+				append(under[:at:at], whole[at:]...),
+			} {
+				check(t, os.WriteFile(name, torn, 0o600))
+				n, ok, err := f.Node(0)
+				check(t, err)
+				same := bytes.Equal(torn, whole) || bytes.Equal(torn, old)
+				if ok != same {
+					t.Errorf("torn at %d (%x): got %v, %v", at, torn, n, ok)
+				}
+			}
+		}
+	}
+	if err := f.WriteNodes([]merkle.Node{{Size: merkle.MaxSize + 1, Hash: merkle.Hash{1}}}); err == nil {
+		t.Error("a size over the largest was accepted")
+	}
+	largest := merkle.Node{Size: merkle.MaxSize, Hash: merkle.Hash{1}}
+	check(t, f.WriteNodes([]merkle.Node{largest}))
+	if n, ok, err := f.Node(0); n != largest || !ok || err != nil {
+		t.Errorf("largest size: got %v, %v, %v", n, ok, err)
 	}
 }
 

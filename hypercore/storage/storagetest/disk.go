@@ -1,0 +1,298 @@
+package storagetest
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"maps"
+	"math/rand/v2"
+	"path"
+	"slices"
+	"sync"
+	"syscall"
+
+	"multicore/hypercore/storage"
+)
+
+// Machine is a Store that outlives power cuts. Records are as durable as the
+// contract has it. Files forget, tear and reorder what was not synced.
+type Machine struct {
+	records storage.Store
+	disk    *disk
+}
+
+// NewMachine has an empty store.
+func NewMachine() *Machine {
+	return &Machine{
+		records: storage.Memory(),
+		disk:    &disk{dirs: map[string]bool{".": true}, files: make(map[string]*diskFile)},
+	}
+}
+
+// Boot opens the store. Only the last one that was booted works.
+func (m *Machine) Boot() storage.Store {
+	fsys := m.disk.boot()
+	return &booted{Store: m.records, fs: fsys, files: storage.MemoryOn(fsys)}
+}
+
+// Kill ends the running process: what it wrote stays, and nothing it does later
+// has an effect.
+func (m *Machine) Kill() { m.disk.boot() }
+
+// KillAfter ends the running process at its n-th call from now on, which has no
+// effect either. It may get there or not.
+func (m *Machine) KillAfter(n int) {
+	m.disk.mu.Lock()
+	defer m.disk.mu.Unlock()
+	m.disk.left = n
+}
+
+// PowerCut is Kill and loses, of what was not synced, what r says: whole files
+// and directories, writes in any order, sectors of a write, and cuts.
+func (m *Machine) PowerCut(r *rand.Rand) {
+	m.disk.boot()
+	m.disk.cut(r)
+}
+
+// booted is the store of one life of a process.
+type booted struct {
+	storage.Store // records
+	fs            *diskFS
+	files         storage.Store
+}
+
+func (b *booted) Files(id storage.ID) storage.Files { return b.files.Files(id) }
+
+func (b *booted) Update(fn func(storage.Tx) error) error {
+	return b.Store.Update(func(tx storage.Tx) error {
+		if err := fn(tx); err != nil {
+			return err
+		}
+		return b.fs.alive() // a process that is gone commits nothing
+	})
+}
+
+func (b *booted) Close() error { return b.files.Close() }
+
+// disk is what a crash leaves behind.
+type disk struct {
+	mu    sync.Mutex
+	life  int             // counts boots
+	left  int             // calls until the running process ends, 0 for never
+	dirs  map[string]bool // whether the entry is durable
+	files map[string]*diskFile
+}
+
+// diskFile is a file: what is durable, and what was done since.
+type diskFile struct {
+	entry   bool // its entry in the directory is durable
+	durable []byte
+	now     []byte
+	changes []change
+}
+
+// change is a write, or a cut where data is nil.
+type change struct {
+	off  int64
+	data []byte
+}
+
+func (c change) apply(b []byte) []byte {
+	if c.data == nil {
+		if c.off < int64(len(b)) {
+			return b[:c.off:c.off]
+		}
+		return append(b, make([]byte, c.off-int64(len(b)))...)
+	}
+	if end := int(c.off) + len(c.data); end > len(b) {
+		b = append(b, make([]byte, end-len(b))...)
+	}
+	copy(b[c.off:], c.data)
+	return b
+}
+
+func (d *disk) boot() *diskFS {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.life++
+	d.left = 0
+	return &diskFS{disk: d, life: d.life}
+}
+
+// sector is the smallest piece that is written wholly or not at all.
+const sector = 512
+
+func (d *disk) cut(r *rand.Rand) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(d.dirs)) {
+		if !d.dirs[name] && r.IntN(2) == 0 {
+			delete(d.dirs, name)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.files)) {
+		f := d.files[name]
+		if _, there := d.dirs[path.Dir(name)]; !there || !f.entry && r.IntN(2) == 0 {
+			delete(d.files, name)
+			continue
+		}
+		f.now = f.cut(r)
+		f.durable, f.changes, f.entry = slices.Clone(f.now), nil, true
+	}
+	for name := range d.dirs {
+		d.dirs[name] = true
+	}
+}
+
+// cut gives the content that a power cut leaves: some sectors of some changes.
+// How much is lost differs from cut to cut, all and nothing included.
+func (f *diskFile) cut(r *rand.Rand) []byte {
+	b := slices.Clone(f.durable)
+	keep := []float64{0, 0.1, 0.5, 0.9, 1}[r.IntN(5)]
+	for _, c := range f.changes {
+		if c.data == nil {
+			if r.Float64() < keep {
+				b = c.apply(b)
+			}
+			continue
+		}
+		for len(c.data) > 0 {
+			n := min(int64(len(c.data)), sector-c.off%sector)
+			if r.Float64() < keep {
+				b = change{c.off, c.data[:n]}.apply(b)
+			} else if r.IntN(2) == 0 { // the size is there, the bytes are not
+				b = change{max(c.off+n, int64(len(b))), nil}.apply(b)
+			}
+			c.off, c.data = c.off+n, c.data[n:]
+		}
+	}
+	return b
+}
+
+// diskFS is a disk as one life of a process sees it.
+type diskFS struct {
+	disk *disk
+	life int
+}
+
+var errDead = &fs.PathError{Op: "use", Path: "disk", Err: syscall.EIO}
+
+// locked runs fn unless this life is over.
+func (s *diskFS) locked(fn func() error) error {
+	s.disk.mu.Lock()
+	defer s.disk.mu.Unlock()
+	if s.life != s.disk.life {
+		return errDead
+	}
+	if s.disk.left > 0 {
+		if s.disk.left--; s.disk.left == 0 {
+			s.disk.life++
+			return errDead
+		}
+	}
+	return fn()
+}
+
+func (s *diskFS) alive() error { return s.locked(func() error { return nil }) }
+
+func (s *diskFS) Open(name string, create bool) (file storage.File, err error) {
+	err = s.locked(func() error {
+		f := s.disk.files[name]
+		if f == nil {
+			if _, there := s.disk.dirs[path.Dir(name)]; !there || !create {
+				return &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
+			}
+			f = new(diskFile)
+			s.disk.files[name] = f
+		}
+		file = &openDiskFile{s, f}
+		return nil
+	})
+	return file, err
+}
+
+func (s *diskFS) Mkdir(name string) error {
+	return s.locked(func() error {
+		if _, there := s.disk.dirs[name]; there {
+			return &fs.PathError{Op: "mkdir", Path: name, Err: fs.ErrExist}
+		}
+		s.disk.dirs[name] = false
+		return nil
+	})
+}
+
+func (s *diskFS) SyncDir(name string) error {
+	return s.locked(func() error {
+		if _, there := s.disk.dirs[name]; !there {
+			return &fs.PathError{Op: "sync", Path: name, Err: fs.ErrNotExist}
+		}
+		for dir := range s.disk.dirs {
+			if path.Dir(dir) == name {
+				s.disk.dirs[dir] = true
+			}
+		}
+		for file, f := range s.disk.files {
+			f.entry = f.entry || path.Dir(file) == name
+		}
+		return nil
+	})
+}
+
+type openDiskFile struct {
+	fs *diskFS
+	f  *diskFile
+}
+
+func (o *openDiskFile) ReadAt(p []byte, off int64) (n int, err error) {
+	err = o.fs.locked(func() error {
+		if off < 0 {
+			return errors.New("negative offset")
+		}
+		if off < int64(len(o.f.now)) {
+			n = copy(p, o.f.now[off:])
+		}
+		if n < len(p) {
+			return io.EOF
+		}
+		return nil
+	})
+	return n, err
+}
+
+func (o *openDiskFile) change(c change) error {
+	return o.fs.locked(func() error {
+		if c.off < 0 {
+			return errors.New("negative offset")
+		}
+		o.f.changes = append(o.f.changes, c)
+		o.f.now = c.apply(o.f.now)
+		return nil
+	})
+}
+
+func (o *openDiskFile) WriteAt(p []byte, off int64) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	if err := o.change(change{off, slices.Clone(p)}); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
+func (o *openDiskFile) Truncate(size int64) error { return o.change(change{size, nil}) }
+
+func (o *openDiskFile) Size() (n int64, err error) {
+	err = o.fs.locked(func() error { n = int64(len(o.f.now)); return nil })
+	return n, err
+}
+
+func (o *openDiskFile) Datasync() error {
+	return o.fs.locked(func() error {
+		o.f.durable, o.f.changes = slices.Clone(o.f.now), nil
+		return nil
+	})
+}
+
+func (o *openDiskFile) Forget()      {}
+func (o *openDiskFile) Close() error { return nil }
