@@ -87,7 +87,7 @@ func crash(m *storagetest.Machine, r *rand.Rand) (stays bool) {
 }
 
 func TestWriterCrashes(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { writerCrashes(t, rand.New(rand.NewPCG(seed, 1))) })
 	}
 }
@@ -185,7 +185,7 @@ func writerStep(t *testing.T, ctx context.Context, r *rand.Rand, f *hypercore.Fl
 // TestReplicaCrashes: what a replica says it holds is what the writer wrote, and
 // it can always fetch the rest.
 func TestReplicaCrashes(t *testing.T) {
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { replicaCrashes(t, rand.New(rand.NewPCG(seed, 2))) })
 	}
 }
