@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"multicore/cmd/multicore/control"
@@ -96,26 +97,39 @@ func (p *program) open(ctx context.Context, o node.Options, moved bool) (*sessio
 	began := time.Now()
 	for {
 		client, err := control.Dial(ctx, p.store)
-		if err == nil {
+		if err == nil && (o.Network == nil || !giveWay(ctx, client)) {
 			return &session{Service: client, client: client}, nil
 		}
-		if !errors.Is(err, control.ErrNoServer) {
+		if err == nil {
+			client.Close()
+		} else if !errors.Is(err, control.ErrNoServer) {
 			return nil, err
 		}
-		if !moved || time.Since(began) > makeWay {
+		if err == nil || !moved || time.Since(began) > makeWay {
 			o.Short = true
 			s, err := p.hold(ctx, o)
 			if err == nil || control.CodeOf(err) != control.InUse {
 				return s, err
 			}
 			if time.Since(began) > settle {
-				return nil, notAnswering(err)
+				return nil, p.notAnswering(err)
 			}
 		}
 		if err := sleep(ctx, retry); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// giveWay asks a short command that speaks to no peers for the store, for one
+// that needs them. It says whether the store is about to be free.
+func giveWay(ctx context.Context, c *control.Client) bool {
+	st, err := c.Status(ctx)
+	if err != nil || st.Node != nil {
+		return errors.Is(err, control.ErrGone)
+	}
+	err = c.Yield(ctx)
+	return err == nil || errors.Is(err, control.ErrGone)
 }
 
 // hold opens the store in this process and serves its control socket.
@@ -158,7 +172,7 @@ func (p *program) takeOver(ctx context.Context, o node.Options) (*session, error
 			return s, err
 		}
 		if time.Since(began) > settle {
-			return nil, notAnswering(err)
+			return nil, p.notAnswering(err)
 		}
 		if err := sleep(ctx, retry); err != nil {
 			return nil, err
@@ -179,8 +193,12 @@ func (p *program) occupied(ctx context.Context, c *control.Client) error {
 
 // notAnswering is err, which names the process that holds the lock, after a
 // while in which that process served no socket.
-func notAnswering(err error) error {
-	return &control.Error{Code: control.InUse, Text: err.Error() + ", which does not answer", Err: err}
+func (p *program) notAnswering(err error) error {
+	holder := "another process"
+	if _, pid, ok := strings.Cut(err.Error(), ", pid "); ok {
+		holder = "process " + pid
+	}
+	return &control.Error{Code: control.InUse, Text: fmt.Sprintf("store %s is in use by %s, which does not answer", p.store, holder), Err: err}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

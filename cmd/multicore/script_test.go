@@ -31,15 +31,13 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(e *testscript.Env) error {
-			for _, v := range []string{
-				"MULTICORE_STORE=" + e.WorkDir + "/store",
+			e.Vars = append(e.Vars,
+				"MULTICORE_STORE="+e.WorkDir+"/store",
 				"MULTICORE_DHT=off",
 				"MULTICORE_MDNS=false",
 				"MULTICORE_LISTEN=/ip4/127.0.0.1/tcp/0",
-				"XDG_RUNTIME_DIR=" + e.WorkDir + "/run",
-			} {
-				e.Vars = append(e.Vars, v)
-			}
+				"XDG_RUNTIME_DIR="+e.WorkDir+"/run",
+			)
 			e.Values[spawnedKey{}] = map[string]*spawned{}
 			e.Defer(func() { cleanUp(e.WorkDir) })
 			return os.Mkdir(e.WorkDir+"/run", 0o700)

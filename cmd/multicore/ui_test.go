@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"syscall"
+	"testing"
+
+	"multicore/cmd/multicore/control"
+)
+
+func TestLogLines(t *testing.T) {
+	var b bytes.Buffer
+	log := newLog(&b, slog.LevelInfo)
+	log.Debug("not shown")
+	log.With("peer", "12D").WithGroup("dial").Info("not reached", "err", "no route\nto host", slog.Group("at", "n", 3))
+	log.Warn("plain")
+	want := "multicore: not reached peer=12D dial.err=\"no route\\nto host\" dial.at.n=3\nmulticore: plain\n"
+	if b.String() != want {
+		t.Errorf("got  %swant %s", b.String(), want)
+	}
+}
+
+func TestExitCodes(t *testing.T) {
+	interrupted, cancel := context.WithCancel(context.Background())
+	cancel()
+	running := context.Background()
+	for _, tt := range []struct {
+		ctx  context.Context
+		err  error
+		code int
+		says string
+	}{
+		{running, nil, 0, ""},
+		{running, errors.New("odd\nthing"), 1, "multicore: odd; thing\n"},
+		{running, fmt.Errorf("in: %w", &control.Error{Code: control.Verify, Text: "bad proof"}), 5, "multicore: in: bad proof\n"},
+		{running, fmt.Errorf("write: %w", syscall.ENOSPC), 8, "multicore: write: no space left on device\n"},
+		{running, &control.Error{Code: control.Interrupted, Text: "stopped"}, 130, "multicore: stopped\n"},
+		{interrupted, context.Canceled, 130, ""},
+		{interrupted, &control.Error{Code: control.FUSE, Text: "still busy"}, 9, "multicore: still busy\n"},
+		{running, fmt.Errorf("write: %w", syscall.EPIPE), 141, ""},
+		{running, daemonFailed{7}, 7, ""},
+	} {
+		var b bytes.Buffer
+		p := &program{ui: ui{err: &b, quiet: true}}
+		if code := p.exit(tt.ctx, tt.err); code != tt.code || b.String() != tt.says {
+			t.Errorf("%v: exit code %d, %q; want %d, %q", tt.err, code, b.String(), tt.code, tt.says)
+		}
+	}
+}
+
+func TestIsMulticore(t *testing.T) {
+	const mountinfo = `36 35 0:50 / /a\040b rw,nosuid shared:1 - fuse.multicore multicore rw
+37 35 0:51 / /proc rw - proc proc rw
+38 35 0:52 / /other rw - fuse.sshfs multicore rw
+`
+	for path, want := range map[string]bool{"/a b": true, "/a": false, "/proc": false, "/other": false} {
+		if got := isMulticore(mountinfo, path); got != want {
+			t.Errorf("%s: %v, want %v", path, got, want)
+		}
+	}
+}
+
+func TestParsePath(t *testing.T) {
+	for path, want := range map[string][2]string{
+		"":             {"", ""},
+		"main":         {"", "main"},
+		"core-3":       {"", "core-3"},
+		"friend":       {"friend", ""},
+		"core-":        {"core-", ""},
+		"core-x":       {"core-x", ""},
+		"KEY/core-12":  {"KEY", "core-12"},
+		"KEY/core-12/": {"KEY", "core-12"},
+	} {
+		if m, c := parsePath(path); [2]string{m, c} != want {
+			t.Errorf("%q: %q, %q", path, m, c)
+		}
+	}
+}
+
+// A read that moves to another process prints each block and header once.
+func TestPrinterGoesOn(t *testing.T) {
+	var b strings.Builder
+	p := &program{ui: ui{out: &b}}
+	w := p.newPrinter("")
+	last := uint64(1)
+	request := control.ReadRequest{Last: &last}
+	if r := w.rest(request); r.Start != nil {
+		t.Errorf("nothing was printed, but it starts at %v", r.Start)
+	}
+	give := func(items ...control.Item) {
+		for _, it := range items {
+			if err := w.item(it); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	give(control.Item{Core: "core-2", Key: "k2", Index: 7}, control.Item{Core: "core-2", Key: "k2", Index: 7, Block: []byte("a\n")},
+		control.Item{Core: "core-3", Key: "k3", Index: 4})
+	if r := w.rest(request); r.Start["k2"] != 8 || r.Start["k3"] != 4 || len(r.Start) != 2 {
+		t.Errorf("it goes on at %v", r.Start)
+	}
+	give(control.Item{Core: "core-2", Key: "k2", Index: 8}, control.Item{Core: "core-3", Key: "k3", Index: 4},
+		control.Item{Core: "core-3", Key: "k3", Index: 4, Block: []byte("line\n")},
+		control.Item{Core: "core-2", Key: "k2", Index: 8, Block: []byte{0xff}})
+	if want := "==> core-2 <==\na\n\n==> core-3 <==\nline\n\n==> core-2 <==\n\xff"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
+	}
+	if r := w.rest(control.ReadRequest{Indexes: []uint64{9, 8, 7, 6}}); len(r.Indexes) != 1 || r.Indexes[0] != 6 {
+		t.Errorf("indexes go on with %v", r.Indexes)
+	}
+
+	b.Reset()
+	p.json = true
+	w = p.newPrinter("")
+	give(control.Item{Core: "core-2", Key: "k2", Index: 1, Block: []byte("<é>\n")}, control.Item{Core: "core-2", Key: "k2", Index: 2, Block: []byte{0xff}})
+	want := `{"core":"core-2","key":"k2","index":1,"text":"<é>\n"}` + "\n" + `{"core":"core-2","key":"k2","index":2,"base64":"/w=="}` + "\n"
+	if b.String() != want {
+		t.Errorf("got %s, want %s", b.String(), want)
+	}
+}
