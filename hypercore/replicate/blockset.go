@@ -1,5 +1,7 @@
 package replicate
 
+import "math/bits"
+
 const (
 	pageBits  = 1 << 15
 	pageWords = pageBits / 32
@@ -44,7 +46,7 @@ func (s *blockSet) add(from, to, limit uint64) (first uint64, grown bool) {
 		if to <= s.prefix {
 			return 0, false
 		}
-		first = s.prefix
+		first = s.prefix // the block behind the prefix is never set
 		s.prefix = to
 		s.absorb()
 		return first, true
@@ -59,30 +61,37 @@ func (s *blockSet) set(from, to uint64, words []uint32) (first uint64, grown boo
 		n := i / pageBits
 		end := min(to, (n+1)*pageBits)
 		if s.pages[n] == nil && (end <= s.prefix || !s.grow(n)) {
-			i = end
+			if i = end; words == nil && *s.budget <= 0 && end > s.prefix {
+				break // no page behind this one can be made
+			}
 			continue
 		}
 		p := s.pages[n]
 		for i < end {
-			lo := i % 32
-			hi := min(32, lo+end-i)
-			mask := uint32((uint64(1)<<hi - 1) &^ (uint64(1)<<lo - 1))
+			mask, next := wordMask(i, end)
 			w := mask
 			if words != nil {
 				w &= words[(i-from)/32] // from and i are multiples of 32
 			}
 			at := i % pageBits / 32
 			if fresh := w &^ p[at]; fresh != 0 && !grown {
-				first, grown = i, true
+				first, grown = i&^31+uint64(bits.TrailingZeros32(fresh)), true
 			}
 			p[at] = p[at]&^mask | w
-			i += hi - lo
+			i = next
 		}
 	}
 	if grown {
 		s.absorb()
 	}
 	return first, grown
+}
+
+// wordMask gives the bits of [i, end) in the word that holds i, and where the
+// next word starts.
+func wordMask(i, end uint64) (mask uint32, next uint64) {
+	next = min(i&^31+32, end)
+	return uint32((uint64(1)<<(next-i) - 1) << (i % 32)), next
 }
 
 // grow makes room for a page, if the peer's budget has any.
@@ -132,8 +141,10 @@ func (s *blockSet) remove(from, to, limit uint64) {
 	}
 	for n, p := range s.pages {
 		lo, hi := max(from, n*pageBits), min(to, (n+1)*pageBits)
-		for i := lo; i < hi; i++ {
-			p[i%pageBits/32] &^= 1 << (i % 32)
+		for i := lo; i < hi; {
+			mask, next := wordMask(i, hi)
+			p[i%pageBits/32] &^= mask
+			i = next
 		}
 	}
 }

@@ -45,7 +45,7 @@ func (s *stub) Release() error            { s.released++; return nil }
 
 // rig is a machine with a core that lacks all blocks, and peers that have them.
 type rig struct {
-	t   *testing.T
+	t   testing.TB
 	m   *machine
 	now time.Time
 	c   *core
@@ -55,7 +55,7 @@ type rig struct {
 
 const rigLength = 4000
 
-func newRig(t *testing.T, download bool) *rig {
+func newRig(t testing.TB, download bool) *rig {
 	r := &rig{t: t, m: newMachine(), now: time.Unix(1_000_000, 0), a: attachment{download: download}}
 	r.log = &stub{key: hypercore.Key{1}, held: make(map[uint64]bool)}
 	r.log.head.Length = rigLength

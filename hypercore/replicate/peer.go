@@ -21,7 +21,7 @@ type peer struct {
 
 	proved   map[hypercore.DiscoveryKey]struct{} // cores whose key it knows
 	refused  map[hypercore.DiscoveryKey]struct{} // our opens that it rejected
-	reopens  map[hypercore.DiscoveryKey]*reopening
+	reopens  map[hypercore.DiscoveryKey]reopening
 	refusals bucket // of opens, ours of its
 
 	// Towards the peer, in the order in which it leaves.
@@ -94,7 +94,7 @@ func (m *machine) addPeer(name string, initiator bool, hash [64]byte, now time.T
 		bound:    make(map[uint64]*channel),
 		proved:   make(map[hypercore.DiscoveryKey]struct{}),
 		refused:  make(map[hypercore.DiscoveryKey]struct{}),
-		reopens:  make(map[hypercore.DiscoveryKey]*reopening),
+		reopens:  make(map[hypercore.DiscoveryKey]reopening),
 		pages:    maxPages,
 		heard:    now, answered: now, moved: now,
 		refusals: bucket{at: now},

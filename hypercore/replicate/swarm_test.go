@@ -338,6 +338,29 @@ func untilCorePeers(t testing.TB, s *Swarm, d hypercore.DiscoveryKey, peers, ful
 	}
 }
 
+// Blocks of every size travel, the largest and the empty among small ones.
+func TestBlockSizes(t *testing.T) {
+	w, r := newNode(t, "writer"), newNode(t, "reader")
+	var blocks [][]byte
+	for i, size := range []int{0, 1, hypercore.MaxBlock, 0, 300, aloneAt - 1, aloneAt, flushAt, 8 << 20, hypercore.MaxBlock, 7 << 20, 2} {
+		b := make([]byte, size)
+		for j := 0; j < size; j += 997 {
+			b[j] = byte(i + j)
+		}
+		blocks = append(blocks, b)
+	}
+	core := w.own("core", blocks...)
+	w.swarm.Attach(core, AttachOptions{})
+	replica, _ := r.replica(core.Key(), AttachOptions{Download: true})
+	connect(t, w, r)
+	until(t, replica, "all blocks", func(i hypercore.Info) bool { return i.Contiguous == uint64(len(blocks)) })
+	for i, want := range blocks {
+		if got, err := replica.Block(uint64(i)); err != nil || !bytes.Equal(got, want) {
+			t.Errorf("block %d of %d bytes: %d bytes, %v", i, len(want), len(got), err)
+		}
+	}
+}
+
 func TestLiveAppends(t *testing.T) {
 	const burst = 10_000
 	w, r := newNode(t, "writer"), newNode(t, "reader")
