@@ -43,12 +43,12 @@ func checkBitfield(t testing.TB, b *bitfield, m model, end uint64) {
 }
 
 func TestBitfieldModel(t *testing.T) {
-	const end = 3*pageBits + 100
+	const end = 2*pageBits + 100
 	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 0))
 		var b, stored bitfield
 		m := make(model)
-		for range 40 {
+		for range 30 {
 			// Edges of words and pages, and anything.
 			from := rng.Uint64N(end)
 			switch rng.IntN(4) {

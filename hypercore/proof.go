@@ -47,6 +47,10 @@ func (c *Core) prove(h Head, v view, r merkle.Request) (*merkle.Proof, error) {
 	if r.Block != nil && r.Block.Index < h.Length && !c.Has(r.Block.Index) {
 		return nil, fmt.Errorf("block %d: %w", r.Block.Index, ErrNotHeld)
 	}
+	r, err := aroundPrologue(c.Manifest(), r)
+	if err != nil {
+		return nil, err
+	}
 	p, err := merkle.Prove(h.Tree, c.files, r)
 	if errors.Is(err, merkle.ErrMissingNode) {
 		err = fmt.Errorf("%w: %w", ErrNotHeld, err)
@@ -64,6 +68,20 @@ func (c *Core) prove(h Head, v view, r merkle.Request) (*merkle.Proof, error) {
 	}
 	p.Manifest = manifest
 	return p, nil
+}
+
+// aroundPrologue makes an upgrade that begins within the prologue one to the end
+// of it, so that the reader sees its roots; what follows comes as additional
+// nodes (spec 8.3).
+func aroundPrologue(m *Manifest, r merkle.Request) (merkle.Request, error) {
+	if r.Upgrade == nil || m == nil || m.Prologue == nil || r.Upgrade.Start >= m.Prologue.Length {
+		return r, nil
+	}
+	if r.Block != nil && r.Block.Index >= m.Prologue.Length {
+		return r, fmt.Errorf("block %d with an upgrade within the prologue: %w", r.Block.Index, ErrNotHeld)
+	}
+	r.Upgrade = &merkle.UpgradeRequest{Length: m.Prologue.Length}
+	return r, nil
 }
 
 // Missing is the `nodes` field of a request for a flat tree node, 2i for block i
@@ -140,11 +158,12 @@ func (c *Core) Apply(p *merkle.Proof) error {
 // proofManifest is the manifest to verify p with: the one that is known, the one
 // in p, or that of a legacy core (spec 8.3).
 func (c *Core) proofManifest(p *merkle.Proof) (*Manifest, error) {
-	if known := c.Manifest(); known != nil {
-		return known, nil
-	}
+	known := c.Manifest()
 	if p.Manifest == nil {
-		return LegacyManifest(c.key), nil
+		if known == nil {
+			known = LegacyManifest(c.key)
+		}
+		return known, nil
 	}
 	m, err := ParseManifest(p.Manifest)
 	if err != nil {

@@ -322,3 +322,44 @@ func TestLegacyCore(t *testing.T) {
 	transfer(t, source, r, 5, 6)
 	checkLog(t, r, 7, blockOf)
 }
+
+// TestPrologue: the first blocks of a core whose manifest names them need no
+// signature, and no upgrade may stop within them or go around them.
+func TestPrologue(t *testing.T) {
+	const length = 3
+	pair := testPair(1)
+	draft := own(t, newFlusher(t), 1)
+	fill(t, draft, length)
+	mustFlush(t, draft)
+	m := DefaultManifest(pair.Public)
+	m.Prologue = &Prologue{Hash: draft.Head().Hash(), Length: length}
+	open := func(pair *KeyPair) *Core {
+		return mustOpen(t, newFlusher(t), Options{Key: m.Key(), Manifest: m, KeyPair: pair})
+	}
+	source, other := open(&pair), open(&pair)
+	fill(t, source, 6)
+	mustFlush(t, source)
+	for i := range uint64(6) {
+		if _, err := other.Append(context.Background(), late(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustFlush(t, other)
+	r := open(nil)
+	if err := upgrade(other, r); !errors.Is(err, ErrBadProof) {
+		t.Fatalf("a log that goes around the prologue: %v", err)
+	}
+	head := source.Head()
+	for _, n := range []uint64{1, 2, 6} {
+		p, err := merkle.Prove(head.Tree, source.files, merkle.Request{Upgrade: &merkle.UpgradeRequest{Length: n}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Upgrade.Signature = head.Signature
+		if err := r.Apply(p); !errors.Is(err, ErrBadProof) {
+			t.Fatalf("an upgrade of %d blocks that does not show the prologue: %v", n, err)
+		}
+	}
+	transfer(t, source, r, 0, 1, 2, 3, 4, 5)
+	checkLog(t, r, 6, blockOf)
+}
