@@ -63,10 +63,7 @@ func (r *Remote) fetch(ctx context.Context, orEmpty bool) error {
 // unreached joins hypercore.ErrNoPeers to the error of a wait for main in which
 // no peer was ever reached.
 func (r *Remote) unreached(err error) error {
-	s, ok := r.sw.(interface {
-		Reached(hypercore.DiscoveryKey) bool
-	})
-	if ok && !s.Reached(r.key.Discovery()) {
+	if r.sw == nil || !r.sw.Reached(r.key.Discovery()) {
 		return errors.Join(err, hypercore.ErrNoPeers)
 	}
 	return err

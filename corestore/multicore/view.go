@@ -12,6 +12,8 @@ import (
 // Swarm is no network.
 type Swarm interface {
 	Attach(core *hypercore.Core, o replicate.AttachOptions) *replicate.Attachment
+	// Reached says whether any peer ever proved the core.
+	Reached(d hypercore.DiscoveryKey) bool
 }
 
 // Named is a core and its place in the tree: "main", "core-2", "core-3", ...
