@@ -28,6 +28,9 @@ func (m *machine) announce(c *core, from, to uint64) {
 		if c.contiguous == c.length {
 			ch.news = ch.news[:0]
 			m.dirty(ch, dueRange)
+			if ch.them.length < c.length { // now we can prove what it lacks
+				m.dirty(ch, dueSync)
+			}
 		} else if to-from > 1 || !ch.blocks.has(from) {
 			ch.news = addExtent(ch.news, extent{from, to})
 			m.dirty(ch, dueNews)

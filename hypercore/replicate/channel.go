@@ -38,6 +38,7 @@ type channel struct {
 	wanted                map[uint64]struct{} // windows we sent a want for
 	cursor                uint64              // every block before it was looked at for a download
 	forkSeen              uint64              // higher fork that was noted in the log
+	behind                bool                // too short to prove what we lack, until it grows
 	noUpgrade, noManifest bool                // asked and not given, until its state or ours changes
 
 	answers map[uint64]*served // by id; what it asked

@@ -14,7 +14,8 @@ type outgoing struct {
 	channel uint64 // our id; 0: control
 	message wire.Message
 	request *request
-	urgent  bool // somebody waits for the request
+	urgent  bool   // somebody waits for the request
+	length  uint64 // of the peer that is asked
 	log     log
 	probe   *merkle.UpgradeRequest
 	size    int // bytes it counts for in peer.queued
@@ -68,7 +69,7 @@ func (m *machine) next(p *peer, most int) []outgoing {
 					continue
 				}
 				r.ready = true
-				o.urgent = r.fetch != nil
+				o.urgent, o.length = r.fetch != nil, r.ch.them.length
 			}
 			keep = append(keep, o)
 		}

@@ -117,7 +117,7 @@ func (m *machine) fill(p *peer, now time.Time) {
 		ch := p.hungry[0]
 		p.hungry = p.hungry[1:]
 		more := false
-		if ch.state == open && ch.core.download && ch.core.reads() && ch.usable(now) {
+		if ch.state == open && ch.core.download && ch.core.reads() && ch.usable(now) && !ch.behind {
 			more = m.downloadFrom(ch, now)
 		}
 		if !more {

@@ -255,6 +255,19 @@ func (m *machine) settled(r *request, err error, now time.Time) {
 	m.fill(r.ch.peer, now)
 }
 
+// beyond ends a request that a peer cannot fulfil because its tree is shorter
+// than the path we need; it is asked again once it has grown.
+func (m *machine) beyond(r *request, now time.Time) {
+	m.release(r)
+	if r.fetch != nil {
+		r.fetch.deny(r.ch)
+	} else {
+		r.ch.behind = true
+	}
+	m.again(r, now)
+	m.fill(r.ch.peer, now)
+}
+
 // applied takes the outcome of Apply. An error is the peer's fault: its stream
 // must end, and the request stays in the books until removePeer moves it on.
 func (m *machine) applied(r *request, err error, now time.Time) error {

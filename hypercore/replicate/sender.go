@@ -114,7 +114,9 @@ func (s *sender) complete(o outgoing) (q wire.Request, send bool, err error) {
 	case forUpgrade:
 		q.Upgrade = &r.upgrade
 	}
-	if err == nil && !done && q.Hash == nil {
+	out := q.Block != nil && climbsOut(2*q.Block.Index, q.Block.Nodes, o.length) ||
+		q.Hash != nil && climbsOut(q.Hash.Index, q.Hash.Nodes, o.length)
+	if err == nil && !done && !out && q.Hash == nil {
 		return q, true, nil
 	}
 	s.conn.swarm.do(func(m *machine, now time.Time) {
@@ -124,11 +126,24 @@ func (s *sender) complete(o outgoing) (q wire.Request, send bool, err error) {
 		case err != nil || done: // over without the peer, for better or worse
 			m.settled(r, err, now)
 			done, err = true, nil
+		case out:
+			m.beyond(r, now)
+			done = true
 		default:
 			r.hash = hash
 		}
 	})
 	return q, !done, nil
+}
+
+// climbsOut says whether a path of that many nodes leaves the tree of a length:
+// a peer that is behind us cannot prove what only a longer tree confirms.
+func climbsOut(index, nodes, length uint64) bool {
+	for range min(nodes, 64) {
+		index = merkle.Parent(index)
+	}
+	_, hi := merkle.Span(index)
+	return hi >= 2*length
 }
 
 // answer proves what a peer asked for and adds the proof.

@@ -74,6 +74,38 @@ func TestSparseReaderServesWhatItHas(t *testing.T) {
 	get(t, last, 7, "block 7")
 }
 
+// A peer that is behind cannot prove blocks to one that knows only the roots of
+// a longer tree; it is not asked, and not worn out by asking.
+func TestPeerThatIsBehind(t *testing.T) {
+	w, a, b := newNode(t, "writer"), newNode(t, "behind"), newNode(t, "ahead")
+	core := w.own("core", numbered(300)...)
+	w.swarm.Attach(core, AttachOptions{})
+	behind, _ := a.replica(core.Key(), AttachOptions{Download: true})
+	l := connect(t, w, a)
+	until(t, behind, "all blocks", func(i hypercore.Info) bool { return i.Contiguous == 300 })
+	l.cut()
+	w.add(core, numbered(700)...)
+	ahead, attached := b.replica(core.Key(), AttachOptions{})
+	l = connect(t, w, b)
+	if err := ahead.Update(deadline(t)); err != nil || ahead.Info().Length != 1000 {
+		t.Fatalf("%v, %+v", err, ahead.Info())
+	}
+	l.cut()
+	l = connect(t, a, b)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	attached.SetDownload(true)
+	if _, err := ahead.Get(ctx, 5); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a block that cannot be proved: %v", err)
+	}
+	if n := a.logged.count("dropped") + b.logged.count("dropped"); n != 0 {
+		t.Errorf("%d drops", n)
+	}
+	connect(t, w, b) // now one has what the other lacks
+	until(t, ahead, "all blocks", func(i hypercore.Info) bool { return i.Contiguous == 1000 })
+	until(t, behind, "all blocks", func(i hypercore.Info) bool { return i.Contiguous == 1000 })
+}
+
 func TestReconnect(t *testing.T) {
 	w, r := newNode(t, "writer"), newNode(t, "reader")
 	core := w.own("core", numbered(2000)...)

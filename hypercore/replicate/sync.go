@@ -70,7 +70,7 @@ func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) {
 		ch.them.acked = s.RemoteLength
 	}
 	if ch.them != before {
-		ch.noUpgrade, ch.noManifest = false, false
+		ch.noUpgrade, ch.noManifest, ch.behind = false, false, false
 		ch.forgive()
 	}
 	switch {
