@@ -12,6 +12,7 @@ import (
 	"multicore/corestore/multicore"
 	"multicore/fs"
 	"multicore/hypercore"
+	"multicore/p2p"
 )
 
 // storeError says what to do about a store that cannot be opened.
@@ -48,6 +49,8 @@ func codeOf(err error) control.Code {
 		return control.Timeout
 	case errors.Is(err, hypercore.ErrBadProof), errors.Is(err, hypercore.ErrDamaged):
 		return control.Verify
+	case errors.As(err, new(*p2p.OptionError)):
+		return control.Usage
 	case errors.Is(err, hypercore.ErrReadOnly):
 		return control.ReadOnly
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):

@@ -105,7 +105,7 @@ func (n *Node) start(ctx context.Context) error {
 			Version: n.opts.Version, Log: n.log,
 		})
 		if err != nil {
-			return fmt.Errorf("start network: %w", err)
+			return coded(fmt.Errorf("start network: %w", err))
 		}
 		if n.own != nil {
 			n.net.Join(n.own.Main().DiscoveryKey(), true)

@@ -263,8 +263,13 @@ func (rd *reader) blocks(ctx context.Context, c multicore.Named, from, to uint64
 		wait, stop := context.WithTimeout(ctx, rd.timeout)
 		defer stop()
 		block, err := c.Core.Get(wait, i)
-		if err != nil {
-			err = fmt.Errorf("block %d of %s: %w", i, c.Name, err)
+		switch {
+		case err == nil:
+		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+			err = &control.Error{Code: control.Timeout, Err: err,
+				Text: fmt.Sprintf("block %d of %s is not here, and no peer gave it (%s)", i, c.Name, rd.timeout)}
+		default:
+			err = fmt.Errorf("%s: %w", c.Name, err)
 		}
 		return result{block, err}
 	}
