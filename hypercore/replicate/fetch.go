@@ -1,10 +1,6 @@
 package replicate
 
-import (
-	"time"
-
-	"multicore/hypercore"
-)
+import "time"
 
 // want names one thing that a log lacks: a block, a node of the tree, or the
 // nodes that a seek for a byte needs.
@@ -163,10 +159,4 @@ func (m *machine) endRefreshes(c *core, err error) {
 		close(r.done)
 	}
 	c.refreshes = nil
-}
-
-// reachable says whether some peer has the core open.
-func (m *machine) reachable(id hypercore.DiscoveryKey) bool {
-	c := m.cores[id]
-	return c != nil && len(c.channels) > 0
 }

@@ -151,8 +151,6 @@ type link struct {
 	errB error
 }
 
-var links uint64
-
 // connect joins two nodes by a stream; a is the initiator.
 func connect(t testing.TB, a, b *node) *link {
 	x, y := net.Pipe()
@@ -201,23 +199,6 @@ func until(t testing.TB, c *hypercore.Core, what string, ok func(hypercore.Info)
 		case <-changed:
 		case <-ctx.Done():
 			t.Fatalf("waiting for %s: %+v", what, c.Info())
-		}
-	}
-}
-
-// untilSwarm waits for a condition on a swarm.
-func untilSwarm(t testing.TB, s *Swarm, what string, ok func() bool) {
-	t.Helper()
-	ctx := deadline(t)
-	for {
-		changed := s.Changed()
-		if ok() {
-			return
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			t.Fatalf("waiting for %s", what)
 		}
 	}
 }
