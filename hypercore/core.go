@@ -119,9 +119,9 @@ func (c *Core) open(o Options) error {
 	if err := c.recover(head); err != nil {
 		return err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.headDirty || c.infoDirty {
-		c.write.Lock()
-		defer c.write.Unlock()
 		c.flusher.mark(c)
 	}
 	return nil

@@ -30,7 +30,7 @@ func treeCuts(from, to int64) []int64 {
 // TestRecoverEveryCut cuts both files of small logs at every place beyond the
 // durable head.
 func TestRecoverEveryCut(t *testing.T) {
-	for length := range uint64(7) {
+	for length := range uint64(6) {
 		for durable := range length + 1 {
 			whole := newCrash(t)
 			whole.write(durable, length)
@@ -56,7 +56,7 @@ func TestRecoverEveryCut(t *testing.T) {
 // with what a power cut may leave there.
 func TestRecoverGarbage(t *testing.T) {
 	for _, garbage := range []byte{0, 0xff} {
-		for length := range uint64(6) {
+		for length := range uint64(5) {
 			for durable := range length + 1 {
 				whole := newCrash(t)
 				whole.write(durable, length)
