@@ -95,18 +95,9 @@ func (g *goodPeers) save() error {
 	return g.s.SetSetting(settingPeers, text)
 }
 
-// prover is a swarm that tells which peers proved a core.
-type prover interface {
-	Proved(peer string) bool
-}
-
 // startGoodPeers dials the peers that were good before, notes those that prove
 // to be, and looks after those that are lost.
 func (n *Node) startGoodPeers(sw swarm) {
-	pr, ok := sw.(prover)
-	if !ok {
-		return
-	}
 	g := readGood(n.o.Settings)
 	n.spawn(func() {
 		for _, p := range g.all {
@@ -121,7 +112,7 @@ func (n *Node) startGoodPeers(sw swarm) {
 			dirty := false
 			for _, s := range n.links.sessions() {
 				id := s.stream.Conn().RemotePeer()
-				if pr.Proved(id.String()) {
+				if sw.Proved(id.String()) {
 					now[id] = true
 					dirty = g.note(n.describe(id)) || dirty
 				}

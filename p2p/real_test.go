@@ -1,6 +1,7 @@
 package p2p
 
 import (
+	"bytes"
 	"fmt"
 	"path/filepath"
 	"testing"
@@ -13,17 +14,19 @@ import (
 // real is a store in memory with its swarm and node.
 type real struct {
 	*Node
-	flusher *hypercore.Flusher
-	swarm   *replicate.Swarm
+	flusher  *hypercore.Flusher
+	swarm    *replicate.Swarm
+	settings *memorySettings
 }
 
 func startReal(t *testing.T, bootstrap []string) *real {
 	t.Helper()
 	st := storage.Memory()
-	x := &real{flusher: hypercore.NewFlusher(st, nil), swarm: replicate.New(replicate.Options{})}
+	x := &real{flusher: hypercore.NewFlusher(st, nil), swarm: replicate.New(replicate.Options{}), settings: &memorySettings{}}
 	var err error
 	x.Node, err = New(t.Context(), Options{
 		Identity:  filepath.Join(t.TempDir(), "identity"),
+		Settings:  x.settings,
 		Swarm:     x.swarm,
 		Listen:    loopback,
 		DHT:       DHTPrivate,
@@ -86,6 +89,11 @@ func TestReplicate(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "the reader sees the new block", func() bool { return replica.Info().Length == 101 }, replica.Changed)
+	// The writer proved the core, the bootstrap node nothing.
+	until(t, "the reader remembers the writer", func() bool {
+		text, _ := r.settings.Setting(settingPeers)
+		return bytes.Contains(text, []byte(w.Status().PeerID)) && !bytes.Contains(text, []byte(boot.Status().PeerID))
+	}, r.swarm.Changed)
 	until(t, "the swarm and the node agree on the peers", func() bool {
 		return len(r.swarm.Peers()) == 2 && len(r.Status().Peers) == 2
 	}, r.swarm.Changed)

@@ -23,6 +23,7 @@ import (
 type swarm interface {
 	Serve(ctx context.Context, c replicate.Conn) error
 	CorePeers(d hypercore.DiscoveryKey) (peers, full int)
+	Proved(peer string) bool
 	Changed() <-chan struct{}
 }
 

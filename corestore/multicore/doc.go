@@ -26,7 +26,8 @@
 //	ByWrite   each Write is one; one of MaxWrite bytes is refused, as the kernel
 //	          may have cut it out of a larger one
 //	ByClose   only at End
-//	BySize    after each Size bytes
+//	BySize    after each Size bytes; all go to core-3, so that a short rest is
+//	          not parted from what it ends
 //
 // End ends a message in every mode. A message that is longer than MaxMessage is
 // ErrTooLong: nothing of that Write is stored, the part that waited is dropped,

@@ -20,7 +20,7 @@ type FramerOptions struct {
 	Framing    Framing
 	MaxMessage int    // bytes; 0: DefaultMaxMessage; at most hypercore.MaxBlock; not for BySize
 	MaxWrite   int    // ByWrite refuses a write of this many bytes or more; 0: DefaultMaxWrite
-	Core       string // takes all messages: "main", "core-2", "core-3"; "" routes by length
+	Core       string // takes all messages: "main", "core-2", "core-3"; "" routes by length, but for BySize
 }
 
 // Framer is one open handle: bytes in, whole messages appended. Not for
@@ -37,8 +37,12 @@ type Framer struct {
 	messages, bytes uint64 // appended
 }
 
-// NewFramer opens a handle on the own multicore.
+// NewFramer opens a handle on the own multicore. The pieces of BySize are one
+// stream and stay together: where no core is named core-3 takes them all.
 func (o *Own) NewFramer(fo FramerOptions) *Framer {
+	if fo.Framing.Mode == BySize && fo.Core == "" {
+		fo.Core = CoreName(placeLong)
+	}
 	return newFramer(fo, func(ctx context.Context, messages [][]byte) error {
 		return o.Append(ctx, fo.Core, messages)
 	})

@@ -183,6 +183,19 @@ func (s *Swarm) Close() error {
 	return nil
 }
 
+// Proved reports whether a connected peer of that name proved any core: that it
+// is worth finding again.
+func (s *Swarm) Proved(peer string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for p := range s.conns {
+		if p.name == peer && len(p.proved) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // CorePeers are the connected peers that have the core open (proved), and those
 // of them that announced every block.
 func (s *Swarm) CorePeers(d hypercore.DiscoveryKey) (peers, full int) {

@@ -298,6 +298,14 @@ func TestDownload(t *testing.T) {
 	}
 	untilCorePeers(t, w.swarm, core.DiscoveryKey(), 1, 1)
 	untilCorePeers(t, r.swarm, core.DiscoveryKey(), 1, 1)
+	for _, p := range w.swarm.Peers() {
+		if !w.swarm.Proved(p.Peer) {
+			t.Errorf("peer %q proved the core, but not by that name", p.Peer)
+		}
+	}
+	if w.swarm.Proved("somebody else") {
+		t.Error("a peer that is not connected proved a core")
+	}
 }
 
 // untilCorePeers waits for figures that change with messages, not with events.
