@@ -103,6 +103,7 @@ func (n *Node) startGoodPeers(sw swarm) {
 		for _, p := range g.all {
 			if info, ok := p.info(); ok {
 				n.dialFound(info, "good peers")
+				n.redial(info)
 			}
 		}
 		present := make(map[peer.ID]bool)
@@ -124,7 +125,7 @@ func (n *Node) startGoodPeers(sw swarm) {
 			}
 			for id := range present {
 				if !now[id] {
-					n.redial(id)
+					n.redial(n.host.Peerstore().PeerInfo(id))
 				}
 			}
 			present = now
@@ -157,18 +158,21 @@ func (n *Node) describe(id peer.ID) goodPeer {
 	return p
 }
 
-// redial tries to get a lost good peer back for a while; the other loops find
-// it when it comes back later, or elsewhere.
-func (n *Node) redial(id peer.ID) {
-	info := n.host.Peerstore().PeerInfo(id)
+// redial tries to get a lost good peer back for a while, and gets it back too
+// where it is lost again in that while; the other loops find it when it comes
+// back later, or elsewhere.
+func (n *Node) redial(info peer.AddrInfo) {
 	n.spawn(func() {
 		wait := backoff{min: redialMin, max: redialMax}
 		for range goodTries {
-			if !pause(n.ctx, wait.next()) || n.connected(id) || n.away.has(id) {
+			if !pause(n.ctx, wait.next()) || n.away.has(info.ID) {
 				return
 			}
-			n.forgetBackoff(id)
-			n.dialFound(info, "lost")
+			if n.connected(info.ID) {
+				continue
+			}
+			n.forgetBackoff(info.ID)
+			n.dialFound(info, "good peers")
 		}
 	})
 }
