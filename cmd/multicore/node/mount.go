@@ -64,6 +64,9 @@ func (n *Node) Mount(ctx context.Context, o MountOptions) (*Mounted, error) {
 	mounted, err := fs.Mount(o.Path, opts)
 	if err != nil {
 		m.releaseAll()
+		if errors.Is(err, fs.ErrNotEmpty) {
+			err = &control.Error{Code: control.FUSE, Err: err, Text: err.Error() + "; choose another, or pass --allow-non-empty"}
+		}
 		return nil, coded(err)
 	}
 	m.Mounted = mounted

@@ -86,8 +86,8 @@ func (rd *reader) open(ctx context.Context) ([]multicore.Named, error) {
 		return cores, err
 	}
 	cores, err := rd.t.cores(wait)
-	if err != nil {
-		return nil, err
+	if err != nil || rd.holds(cores) {
+		return cores, err
 	}
 	if err := rd.learn(wait, cores); err != nil {
 		if ctx.Err() == nil && errors.Is(err, hypercore.ErrNoPeers) {
@@ -96,6 +96,19 @@ func (rd *reader) open(ctx context.Context) ([]multicore.Named, error) {
 		return nil, err
 	}
 	return cores, nil
+}
+
+// holds reports whether all blocks that were asked for by index are here: the
+// newest length does not matter to them.
+func (rd *reader) holds(cores []multicore.Named) bool {
+	for _, i := range rd.req.Indexes {
+		for _, c := range cores {
+			if !c.Core.Has(i) {
+				return false
+			}
+		}
+	}
+	return len(rd.req.Indexes) > 0
 }
 
 // learn refreshes cores together. One whose head was never learned must be
