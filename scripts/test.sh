@@ -14,6 +14,9 @@ if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/nu
   apt-get install -y -qq "${missing[@]}" >/dev/null
 fi
 
+mounts() { { grep 'fuse.multicore' /proc/self/mountinfo || true; } | cut -d ' ' -f 5 | sort; }
+before=$(mounts)
+
 unformatted=$(gofmt -l .)
 if [ -n "$unformatted" ]; then
   echo "test.sh: not gofmt'ed: $unformatted" >&2
@@ -32,9 +35,9 @@ go test -p 1 -run '^$' -bench . -benchtime 1x ./hypercore/... ./corestore/... >/
 
 scripts/demo.sh
 
-left=$(grep -c 'fuse.multicore' /proc/self/mountinfo || true)
-if [ "$left" != 0 ]; then
-  echo "test.sh: $left mounts were left behind" >&2
+left=$(comm -13 <(echo "$before") <(mounts))
+if [ -n "$left" ]; then
+  echo "test.sh: mounts were left behind: $left" >&2
   exit 1
 fi
 echo "test.sh: all passed"
