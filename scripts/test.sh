@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 missing=()
 command -v fusermount3 >/dev/null || missing+=(fuse3)
 command -v ip >/dev/null || missing+=(iproute2)
+command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev) # the race detector needs it
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "test.sh: installing ${missing[*]}"
   apt-get update -qq
@@ -25,10 +26,10 @@ fi
 go vet ./...
 go build ./...
 
-# The race detector where goroutines meet; the rest at full speed. Packages
-# run one after the other: they start processes and mounts of their own.
+# Packages run one after the other: they start processes and mounts of their
+# own. Then once more with the race detector where goroutines meet.
 go test -p 1 -timeout 10m ./...
-go test -p 2 -race -short -timeout 10m ./hypercore/... ./corestore/... ./p2p/... ./cmd/multicore/control/...
+CGO_ENABLED=1 go test -p 2 -race -short -timeout 10m ./hypercore/... ./corestore/... ./p2p/... ./cmd/multicore/control/...
 
 # Every benchmark and fuzz target once, so that none rots.
 go test -p 1 -run '^$' -bench . -benchtime 1x ./hypercore/... ./corestore/... >/dev/null
