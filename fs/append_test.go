@@ -202,6 +202,34 @@ func TestTooLong(t *testing.T) {
 	}
 }
 
+// TestTooLongInOneWrite is refused by the kernel's last piece of write(2), of
+// which a program sees a short count alone.
+func TestTooLongInOneWrite(t *testing.T) {
+	a := newMachine(t, true)
+	o := a.options()
+	o.MaxMessage = maxWrite + 100
+	m := mount(t, "", o)
+	f, err := os.OpenFile(m.path("append"), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	buffer := make([]byte, 2*maxWrite)
+	for shift := range 64 {
+		line := append(buffer[64*shift:64*shift:cap(buffer)], strings.Repeat("x", o.MaxMessage)...)
+		line = append(line, "\nnext\n"...)
+		if n, err := f.Write(line); !errors.Is(err, syscall.EMSGSIZE) { // writes the rest of a short write
+			t.Fatalf("write of %d bytes: %d, %v, want EMSGSIZE", len(line), n, err)
+		}
+	}
+	if _, err := f.WriteString("after\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := a.messages("core-3"), `"after\n"`; got != want {
+		t.Errorf("core-3 has %.200s, want %s", got, want)
+	}
+}
+
 // TestByWrite never splits a message silently: what the kernel may have cut is
 // refused, whether or not the buffer begins at a page.
 func TestByWrite(t *testing.T) {

@@ -32,7 +32,9 @@
 // End ends a message in every mode. A message that is longer than MaxMessage is
 // ErrTooLong: nothing of that Write is stored, the part that waited is dropped,
 // and what is written is refused until a Write that ends with the end of a
-// message, or until End. So no part of a line is ever stored as if it were the
+// message, or until End. Where the kernel may have cut the Write out of a larger
+// one, whose caller then sees a short count in place of the error and writes the
+// rest again, that is refused as well. So no part of a line is ever stored as if it were the
 // whole.
 //
 // # Somebody else's

@@ -19,7 +19,7 @@ const (
 type FramerOptions struct {
 	Framing    Framing
 	MaxMessage int    // bytes; 0: DefaultMaxMessage; at most hypercore.MaxBlock; not for BySize
-	MaxWrite   int    // ByWrite refuses a write of this many bytes or more; 0: DefaultMaxWrite
+	MaxWrite   int    // a write of this many bytes or more may be cut out of a larger one; 0: DefaultMaxWrite
 	Core       string // takes all messages: "main", "core-2", "core-3"; "" routes by length, but for BySize
 }
 
@@ -33,6 +33,11 @@ type Framer struct {
 
 	pending  []byte // a message without its end, at most max bytes
 	refusing bool   // what comes now is the rest of a message that was too long
+
+	// A program is not told of an error in a later piece of its write(2), which
+	// the kernel cut: it sees a short count, and writes the rest again.
+	full    bool   // the last write was taken, and may be followed by a piece of the same write(2)
+	refused []byte // such a piece, which ended with its message: refused once more if it comes again
 
 	messages, bytes uint64 // appended
 }
@@ -64,7 +69,8 @@ func newFramer(fo FramerOptions, append func(context.Context, [][]byte) error) *
 // appended before it returns; the rest waits. p is not kept.
 //
 // ErrTooLong: nothing of p is stored, what waited is dropped, and further
-// writes are refused until one that ends with the end of a message, or End.
+// writes are refused until one that ends with the end of a message, or End. A
+// refused write that followed one of MaxWrite bytes is refused twice.
 // After any other error what waited still waits, and p may be written again.
 func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 	if len(p) == 0 {
@@ -74,9 +80,19 @@ func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 		f.refusing = !f.ends(p)
 		return 0, fmt.Errorf("%w: the rest of a message over %d bytes is refused", ErrTooLong, f.max)
 	}
+	again := len(f.refused) > 0 && (bytes.HasPrefix(p, f.refused) || len(p) >= f.maxWrite && bytes.HasPrefix(f.refused, p))
+	f.refused = nil
+	if again {
+		f.refusing, f.full = !f.ends(p), false
+		return 0, fmt.Errorf("%w: more than %d bytes", ErrTooLong, f.max)
+	}
 	messages, rest, err := f.cut(p)
 	if err != nil {
 		f.pending, f.refusing = nil, !f.ends(p)
+		if f.full && !f.refusing {
+			f.refused = bytes.Clone(p)
+		}
+		f.full = false
 		return 0, err
 	}
 	if len(messages) > 0 {
@@ -86,6 +102,7 @@ func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 		f.pending = nil
 	}
 	f.pending = append(f.pending, rest...)
+	f.full = len(p) >= f.maxWrite
 	return len(p), nil
 }
 
@@ -93,7 +110,7 @@ func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 // it still waits. Of a message that was refused nothing is left, and what is
 // written next is a new one.
 func (f *Framer) End(ctx context.Context) error {
-	f.refusing = false
+	f.refusing, f.full, f.refused = false, false, nil
 	if len(f.pending) == 0 {
 		return nil
 	}

@@ -2,6 +2,7 @@ package multicore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,12 +18,18 @@ type reference struct {
 	fo       FramerOptions
 	pending  string
 	refusing bool
+	full     bool   // the last write was taken and of full size
+	refused  string // after such a one, and ended with its message
 	stored   []string
 }
 
 func (r *reference) write(p string) error {
 	newline := strings.HasSuffix(p, "\n")
-	tooLong := r.refusing
+	maxWrite := cmp.Or(r.fo.MaxWrite, DefaultMaxWrite)
+	refused, full := r.refused, r.full
+	r.refused, r.full = "", false
+	again := refused != "" && (strings.HasPrefix(p, refused) || len(p) >= maxWrite && strings.HasPrefix(refused, p))
+	tooLong := r.refusing || again
 	current, done := r.pending, []string(nil)
 	for i := range len(p) {
 		b := p[i]
@@ -36,13 +43,17 @@ func (r *reference) write(p string) error {
 	}
 	if r.fo.Framing.Mode == ByWrite {
 		done, current = []string{current}, ""
-		tooLong = tooLong || len(p) >= r.fo.MaxWrite
+		tooLong = tooLong || len(p) >= maxWrite
 	}
 	if tooLong {
 		r.pending = ""
 		r.refusing = r.fo.Framing.Mode == ByLine && !newline || r.fo.Framing.Mode == ByClose
+		if full && !again && !r.refusing {
+			r.refused = p
+		}
 		return ErrTooLong
 	}
+	r.full = len(p) >= maxWrite
 	r.stored, r.pending = append(r.stored, done...), current
 	return nil
 }
@@ -51,7 +62,7 @@ func (r *reference) end() {
 	if r.pending != "" {
 		r.stored = append(r.stored, r.pending)
 	}
-	r.pending, r.refusing = "", false
+	r.pending, r.refusing, r.refused, r.full = "", false, "", false
 }
 
 // sink is an append that keeps messages, or fails.
@@ -235,6 +246,52 @@ func TestFramerDefaults(t *testing.T) {
 	f = newFramer(FramerOptions{MaxMessage: 1 << 30}, s.append)
 	if f.max != hypercore.MaxBlock {
 		t.Fatalf("limit %d, want that of a block", f.max)
+	}
+}
+
+// The kernel cuts a large write(2), and of an error in a later piece its caller
+// sees a short count alone: what it then writes again must not become a message.
+func TestFramerShortWrite(t *testing.T) {
+	ctx := context.Background()
+	const max, maxWrite, buffer = 64, 16, 18
+	for length := 60; length < 120; length++ {
+		for first := maxWrite; first <= buffer; first++ { // bytes up to the first cut
+			var s sink
+			f := newFramer(FramerOptions{MaxMessage: max, MaxWrite: maxWrite}, s.append)
+			// write is write(2) in a kernel that cuts.
+			write := func(p string) (n int, err error) {
+				for size := first; n < len(p); size = buffer {
+					if _, err := f.Write(ctx, []byte(p[n:min(n+size, len(p))])); err != nil {
+						if n > 0 {
+							return n, nil
+						}
+						return 0, err
+					}
+					n += min(size, len(p)-n)
+				}
+				return n, nil
+			}
+			all := func(p string) (err error) {
+				for n := 0; len(p) > 0 && err == nil; p = p[n:] {
+					n, err = write(p)
+				}
+				return err
+			}
+			line := strings.Repeat("z", length-1) + "\n"
+			want := []string{"after\n"}
+			if length <= max {
+				want = []string{line, "next\n", "after\n"}
+			}
+			if err := all(line + "next\n"); (err != nil) != (length > max) {
+				t.Fatalf("a line of %d bytes, first cut at %d: %v", length, first, err)
+			}
+			if err := f.End(ctx); err != nil {
+				t.Fatal(err)
+			}
+			if err := all("after\n"); err != nil || !slices.Equal(s.stored, want) {
+				t.Fatalf("a line of %d bytes, first cut at %d: %v, stored %q, want %q", length, first, err, s.stored, want)
+			}
+		}
 	}
 }
 
