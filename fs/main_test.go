@@ -35,6 +35,12 @@ func needFUSE(t testing.TB) {
 		f.Close()
 		return
 	}
+	unavailable(t, err)
+}
+
+// unavailable skips a test that this machine cannot run, but not in CI.
+func unavailable(t testing.TB, err error) {
+	t.Helper()
 	if os.Getenv("CI") == "true" {
 		t.Fatal(err)
 	}

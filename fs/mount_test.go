@@ -99,7 +99,7 @@ func TestMountpointRefused(t *testing.T) {
 func TestOtherMountIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
-		t.Skip(err)
+		unavailable(t, err)
 	}
 	defer unix.Unmount(dir, unix.MNT_DETACH)
 	if _, err := Mount(dir, newMachine(t, true).options()); !errors.Is(err, ErrMounted) {
@@ -279,7 +279,7 @@ func TestUnmountWhileBusy(t *testing.T) {
 func TestUnavailable(t *testing.T) {
 	needFUSE(t)
 	if os.Getuid() != 0 {
-		t.Skip("needs root")
+		unavailable(t, errors.New("needs root"))
 	}
 	const rest = "); in a container add --device /dev/fuse --cap-add SYS_ADMIN, or use serve, append, tail"
 	dir := filepath.Join(t.TempDir(), "mnt")
