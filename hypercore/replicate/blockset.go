@@ -9,11 +9,34 @@ const (
 
 // blockSet is what a peer says it has: a prefix, and single blocks behind it.
 // Memory is bounded by budget, the pages left to all channels of the peer; what
-// does not fit is not remembered, so it is only not asked for.
+// does not fit is not remembered, so it is only not asked for. A message about
+// many blocks costs about as much as there are pages, not as there are words.
 type blockSet struct {
 	prefix uint64
-	pages  map[uint64]*[pageWords]uint32
+	pages  map[uint64]*page
 	budget *int
+}
+
+type page [pageWords]uint32
+
+// fullPage stands for each page that was set as a whole; it is never written to.
+var fullPage = func() *page {
+	p := new(page)
+	for i := range p {
+		p[i] = ^uint32(0)
+	}
+	return p
+}()
+
+// own gives page n to write to.
+func (s *blockSet) own(n uint64) *page {
+	p := s.pages[n]
+	if p == fullPage {
+		c := *p
+		p = &c
+		s.pages[n] = p
+	}
+	return p
 }
 
 func (s *blockSet) has(i uint64) bool {
@@ -60,13 +83,23 @@ func (s *blockSet) set(from, to uint64, words []uint32) (first uint64, grown boo
 	for i := from; i < to; {
 		n := i / pageBits
 		end := min(to, (n+1)*pageBits)
-		if s.pages[n] == nil && (end <= s.prefix || !s.grow(n)) {
+		whole := words == nil && end-i == pageBits
+		old := s.pages[n]
+		if old == nil && (end <= s.prefix || !s.grow(n, whole)) {
 			if i = end; words == nil && *s.budget <= 0 && end > s.prefix {
 				break // no page behind this one can be made
 			}
 			continue
 		}
-		p := s.pages[n]
+		if whole {
+			if at := old.firstClear(); at < pageBits && !grown {
+				first, grown = i+at, true
+			}
+			s.pages[n] = fullPage
+			i = end
+			continue
+		}
+		p := s.own(n)
 		for i < end {
 			mask, next := wordMask(i, end)
 			w := mask
@@ -87,6 +120,22 @@ func (s *blockSet) set(from, to uint64, words []uint32) (first uint64, grown boo
 	return first, grown
 }
 
+// firstClear gives the first bit that is not set.
+func (p *page) firstClear() uint64 {
+	switch p {
+	case nil:
+		return 0
+	case fullPage:
+		return pageBits
+	}
+	for at, w := range p {
+		if w != ^uint32(0) {
+			return 32*uint64(at) + uint64(bits.TrailingZeros32(^w))
+		}
+	}
+	return pageBits
+}
+
 // wordMask gives the bits of [i, end) in the word that holds i, and where the
 // next word starts.
 func wordMask(i, end uint64) (mask uint32, next uint64) {
@@ -95,15 +144,17 @@ func wordMask(i, end uint64) (mask uint32, next uint64) {
 }
 
 // grow makes room for a page, if the peer's budget has any.
-func (s *blockSet) grow(n uint64) bool {
+func (s *blockSet) grow(n uint64, full bool) bool {
 	if *s.budget <= 0 {
 		return false
 	}
 	if s.pages == nil {
-		s.pages = make(map[uint64]*[pageWords]uint32)
+		s.pages = make(map[uint64]*page)
 	}
 	*s.budget--
-	s.pages[n] = new([pageWords]uint32)
+	if s.pages[n] = fullPage; !full {
+		s.pages[n] = new(page)
+	}
 	return true
 }
 
@@ -113,9 +164,12 @@ func (s *blockSet) absorb() {
 		return
 	}
 	for s.has(s.prefix) {
-		if s.prefix%32 == 0 && s.word(s.prefix) == ^uint32(0) {
+		switch {
+		case s.prefix%pageBits == 0 && s.pages[s.prefix/pageBits] == fullPage:
+			s.prefix += pageBits
+		case s.prefix%32 == 0 && s.word(s.prefix) == ^uint32(0):
 			s.prefix += 32
-		} else {
+		default:
 			s.prefix++
 		}
 	}
@@ -139,8 +193,16 @@ func (s *blockSet) remove(from, to, limit uint64) {
 			s.set(to, behind, nil)
 		}
 	}
-	for n, p := range s.pages {
+	for n := range s.pages {
 		lo, hi := max(from, n*pageBits), min(to, (n+1)*pageBits)
+		switch {
+		case lo >= hi:
+			continue
+		case hi-lo == pageBits:
+			s.free(n)
+			continue
+		}
+		p := s.own(n)
 		for i := lo; i < hi; {
 			mask, next := wordMask(i, hi)
 			p[i%pageBits/32] &^= mask

@@ -75,6 +75,28 @@ func TestBlockSet(t *testing.T) {
 	}
 }
 
+// Pages that are told as a whole take no memory and no work by the word.
+func TestBlockSetWholePages(t *testing.T) {
+	budget := maxPages
+	s := blockSet{budget: &budget}
+	for range 3 {
+		s.add(pageBits/2, 1<<50, 1<<50)
+		for n, p := range s.pages {
+			if whole := p == fullPage; whole != (n > 0) {
+				t.Fatalf("page %d: whole %v", n, whole)
+			}
+		}
+		s.remove(5*pageBits+7, 5*pageBits+8, 1<<50)
+		if s.has(5*pageBits+7) || !s.has(5*pageBits+6) || !s.has(6*pageBits+7) {
+			t.Fatal("a drop within a page touches others")
+		}
+		s.remove(pageBits, 1<<50, 1<<50)
+		if len(s.pages) != 1 || budget != maxPages-1 {
+			t.Fatalf("%d pages, %d left", len(s.pages), budget)
+		}
+	}
+}
+
 // A peer that announces the world costs a bounded number of pages.
 func TestBlockSetIsBounded(t *testing.T) {
 	budget := maxPages
