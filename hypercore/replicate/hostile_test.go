@@ -180,9 +180,12 @@ func TestHostileAnswers(t *testing.T) {
 	}
 	for name, spoil := range map[string]func(*merkle.Proof){
 		"signature": func(p *merkle.Proof) { p.Upgrade.Signature[10] ^= 1 },
-		"length":    func(p *merkle.Proof) { p.Upgrade.Length-- },
-		"root":      func(p *merkle.Proof) { p.Upgrade.Nodes[0].Hash[0] ^= 1 },
-		"manifest":  func(p *merkle.Proof) { p.Manifest[20] ^= 1 },
+		"surplus": func(p *merkle.Proof) {
+			p.Upgrade.Signature = append(p.Upgrade.Signature, make([]byte, maxSignature)...)
+		},
+		"length":   func(p *merkle.Proof) { p.Upgrade.Length-- },
+		"root":     func(p *merkle.Proof) { p.Upgrade.Nodes[0].Hash[0] ^= 1 },
+		"manifest": func(p *merkle.Proof) { p.Manifest[20] ^= 1 },
 	} {
 		t.Run(name, func(t *testing.T) { hostileAnswer(t, true, spoil) })
 	}

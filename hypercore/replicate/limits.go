@@ -26,6 +26,8 @@ const (
 	maxDenied    = wire.MaxNoData   // blocks a peer announced and then had not, until it rests
 	maxReopens   = 8                // times we open a core again that the peer closed
 
+	maxSignature = 64 << 10 // bytes; what lies behind the proofs in it is kept and sent on
+
 	wantWindow = wire.WantWindow // blocks in a want of ours
 )
 

@@ -182,7 +182,8 @@ func (m *machine) praise(p *peer, now time.Time) {
 }
 
 // fits says whether a proof answers r: false where it lacks what was asked for,
-// an error where it holds what was not.
+// an error where it holds what was not. The length of an upgrade may be another:
+// a prover shows the prologue of a core by itself (spec 8.3).
 func (r *request) fits(p *merkle.Proof) (bool, error) {
 	switch {
 	case p.Fork != r.fork:
@@ -190,9 +191,11 @@ func (r *request) fits(p *merkle.Proof) (bool, error) {
 	case p.Block != nil && (r.kind != forBlock || p.Block.Index != r.index),
 		p.Hash != nil && (r.kind != forNode && r.kind != forSeek || p.Hash.Index != r.hash.Index),
 		p.Seek != nil && (r.kind != forSeek || p.Seek.Bytes != r.index),
-		p.Upgrade != nil && (r.kind != forUpgrade || p.Upgrade.Start != r.upgrade.Start || p.Upgrade.Length != r.upgrade.Length),
+		p.Upgrade != nil && (r.kind != forUpgrade || p.Upgrade.Start != r.upgrade.Start),
 		p.Manifest != nil && !r.manifest:
 		return false, blame("answer to request %d holds what was not asked", r.id)
+	case p.Upgrade != nil && len(p.Upgrade.Signature) > maxSignature:
+		return false, blame("signature of %d bytes, at most %d", len(p.Upgrade.Signature), maxSignature)
 	}
 	switch r.kind {
 	case forBlock:

@@ -3,6 +3,7 @@ package replicate
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"time"
 
 	"multicore/hypercore/merkle"
@@ -152,10 +153,15 @@ func (s *sender) answer(a *served) error {
 	switch {
 	case err == nil:
 		d := wire.Data{ID: a.id, Proof: *proof}
+		add := s.batch.Add
 		if d.Block != nil && len(d.Block.Value) >= aloneAt {
-			return s.single(a.channel, d)
+			add = s.single
 		}
-		return s.batch.Add(a.channel, d)
+		if err := add(a.channel, d); !errors.Is(err, wire.ErrTooLarge) {
+			return err
+		}
+		// A block and a manifest that each fit a frame, and both do not.
+		return s.batch.Add(a.channel, wire.NoData{ID: a.id, Reason: wire.ReasonNotAvailable})
 	case errors.Is(err, merkle.ErrInvalidRequest):
 		var fault error
 		s.conn.swarm.do(func(m *machine, _ time.Time) { fault = m.invalidAsked(s.conn.peer) })
@@ -174,11 +180,14 @@ func (s *sender) single(channel uint64, m wire.Message) error {
 		return err
 	}
 	frame := wire.AppendMessage(append(s.alone[:0], make([]byte, wire.FrameHeader)...), channel, m)
-	wire.PutFrameLength(frame, len(frame)-wire.FrameHeader)
-	s.alone = frame
-	if cap(s.alone) > firstChunk {
+	if s.alone = frame; cap(frame) > firstChunk {
 		s.alone = nil
 	}
+	n := len(frame) - wire.FrameHeader
+	if n > wire.MaxPlaintext {
+		return fmt.Errorf("%w: %d bytes, at most %d", wire.ErrTooLarge, n, wire.MaxPlaintext)
+	}
+	wire.PutFrameLength(frame, n)
 	_, err := s.out.Write(frame)
 	return err
 }

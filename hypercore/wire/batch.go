@@ -37,8 +37,8 @@ func (b *Batch) Len() int {
 }
 
 // Add adds a message. Where it does not fit into the frame, what was gathered
-// before is sent first. It fails for a message that fits no frame, which is
-// dropped, and with the error of send.
+// before is sent first. It fails with ErrTooLarge for a message that fits no
+// frame, which is dropped, and with the error of send.
 func (b *Batch) Add(channel uint64, m Message) error {
 	before := *b
 	b.encode(channel, m)
@@ -60,7 +60,7 @@ func (b *Batch) Add(channel uint64, m Message) error {
 	}
 	n := b.single()
 	b.reset()
-	return fmt.Errorf("message of %d bytes exceeds a frame of %d", n, MaxPlaintext)
+	return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, n, MaxPlaintext)
 }
 
 // encode adds a message to buf, whatever its size.

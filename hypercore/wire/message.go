@@ -34,6 +34,9 @@ const (
 // that sends such is to be dropped (spec 1).
 var ErrMalformed = errors.New("malformed message")
 
+// ErrTooLarge: a message fits no frame.
+var ErrTooLarge = errors.New("message too large")
+
 // Parse reads the payload of a channel message of any type. It gives nil for a
 // type that is not known, which is to be ignored (spec 11).
 func Parse(typ uint64, payload []byte) (Message, error) {
