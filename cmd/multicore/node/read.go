@@ -19,8 +19,6 @@ const (
 	// window is how many blocks one reader has under way, so that a remote
 	// core is read at the speed of the link and not one round trip a block.
 	window = 64
-	// windowBytes bounds what those blocks take.
-	windowBytes = 64 << 20
 )
 
 // Read implements control.Service.
@@ -68,34 +66,24 @@ func (rd *reader) open(ctx context.Context) ([]multicore.Named, error) {
 	}
 	began := time.Now()
 	main := rd.t.view.Main()
-	// What was never learned is waited for; what is known is refreshed.
 	wait, cancel := context.WithTimeout(ctx, rd.timeout)
 	defer cancel()
+	var cores []multicore.Named
+	var err error
+	// What was never learned is waited for; what is known is refreshed.
 	if _, learned := rd.t.view.Known(); !learned || !main.Info().Learned {
-		err := main.Update(wait)
-		var cores []multicore.Named
-		if err == nil {
-			cores, err = rd.t.cores(wait)
-		}
-		if err == nil {
-			err = rd.learn(wait, cores)
-		}
-		if err != nil && ctx.Err() == nil && errors.Is(err, hypercore.ErrNoPeers) {
-			return nil, rd.n.noPeer(rd.t.key, time.Since(began))
-		}
-		return cores, err
+		err = main.Update(wait)
 	}
-	cores, err := rd.t.cores(wait)
-	if err != nil || rd.holds(cores) {
-		return cores, err
+	if err == nil {
+		cores, err = rd.t.cores(wait)
 	}
-	if err := rd.learn(wait, cores); err != nil {
-		if ctx.Err() == nil && errors.Is(err, hypercore.ErrNoPeers) {
-			return nil, rd.n.noPeer(rd.t.key, time.Since(began))
-		}
-		return nil, err
+	if err == nil && !rd.holds(cores) {
+		err = rd.learn(wait, cores)
 	}
-	return cores, nil
+	if nobody := errors.Is(err, hypercore.ErrNoPeers) || errors.Is(err, context.DeadlineExceeded); nobody && ctx.Err() == nil {
+		return nil, rd.n.noPeer(rd.t.key, time.Since(began))
+	}
+	return cores, err
 }
 
 // holds reports whether all blocks that were asked for by index are here: the
@@ -124,9 +112,7 @@ func (rd *reader) learn(ctx context.Context, cores []multicore.Named) error {
 				errs[i] = c.Core.Update(fresh)
 				return
 			}
-			for errs[i] == nil && !c.Core.Info().Learned {
-				errs[i] = c.Core.Update(ctx)
-			}
+			errs[i] = await(ctx, c.Core)
 		})
 	}
 	wg.Wait()
@@ -148,6 +134,28 @@ func (rd *reader) learn(ctx context.Context, cores []multicore.Named) error {
 		return nil
 	}
 	return rd.note(fmt.Sprintf("no peer was reached; what follows is as it was stored %s", ago(newest)))
+}
+
+// await returns once the length of c is known. Peers that are asked may not know
+// it either; then one that does has to come.
+func await(ctx context.Context, c *hypercore.Core) error {
+	for {
+		changed := c.Changed()
+		if c.Info().Learned {
+			return nil
+		}
+		if err := c.Update(ctx); err != nil {
+			return err
+		}
+		if c.Info().Learned {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 func ago(t time.Time) string {
@@ -264,63 +272,43 @@ func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
 	return context.Cause(ctx)
 }
 
-// blocks sends the blocks [from, to) in order and fetches ahead.
+// blocks sends the blocks [from, to) in order and has those that come next
+// fetched meanwhile.
 func (rd *reader) blocks(ctx context.Context, c multicore.Named, from, to uint64) error {
-	type result struct {
-		block []byte
-		err   error
-	}
 	ctx, cancel := context.WithCancel(ctx)
+	var fetching sync.WaitGroup
+	defer fetching.Wait()
 	defer cancel()
-	get := func(i uint64) result {
-		wait, stop := context.WithTimeout(ctx, rd.timeout)
-		defer stop()
-		block, err := c.Core.Get(wait, i)
-		switch {
-		case err == nil:
-		case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
-			err = &control.Error{Code: control.Timeout, Err: err,
-				Text: fmt.Sprintf("block %d of %s is not here, and no peer gave it (%s)", i, c.Name, rd.timeout)}
-		default:
-			err = fmt.Errorf("%s: %w", c.Name, err)
-		}
-		return result{block, err}
-	}
-	type pending struct {
-		done chan result
-		size uint64
-	}
-	var queue []pending
-	var queued uint64
-	ahead := from
+	ahead := from + 1
 	for i := from; i < to; i++ {
-		if len(queue) == 0 && c.Core.Has(i) {
-			r := get(i)
-			if r.err != nil {
-				return r.err
+		for ahead = max(ahead, i+1); ahead < min(to, i+window); ahead++ {
+			if next := ahead; !c.Core.Has(next) {
+				// An error is met again when next is read, and its time to
+				// come begins only then: a slow link is no reason to give up.
+				fetching.Go(func() { c.Core.Get(ctx, next) })
 			}
-			if err := rd.send(c, i, r.block); err != nil {
-				return err
-			}
-			continue
 		}
-		for ahead = max(ahead, i); ahead < to && len(queue) < window && (len(queue) == 0 || queued < windowBytes); ahead++ {
-			p := pending{done: make(chan result, 1), size: 1 << 20}
-			if _, size, err := c.Core.LocalExtent(ahead); err == nil {
-				p.size = size
-			}
-			go func(i uint64) { p.done <- get(i) }(ahead)
-			queue, queued = append(queue, p), queued+p.size
+		block, err := rd.get(ctx, c, i)
+		if err != nil {
+			return err
 		}
-		r := <-queue[0].done
-		queued -= queue[0].size
-		queue = queue[1:]
-		if r.err != nil {
-			return r.err
-		}
-		if err := rd.send(c, i, r.block); err != nil {
+		if err := rd.send(c, i, block); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (rd *reader) get(ctx context.Context, c multicore.Named, i uint64) ([]byte, error) {
+	wait, stop := context.WithTimeout(ctx, rd.timeout)
+	defer stop()
+	block, err := c.Core.Get(wait, i)
+	switch {
+	case err == nil:
+		return block, nil
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil:
+		return nil, &control.Error{Code: control.Timeout, Err: err,
+			Text: fmt.Sprintf("block %d of %s is not here, and no peer gave it (%s)", i, c.Name, rd.timeout)}
+	}
+	return nil, fmt.Errorf("%s: %w", c.Name, err)
 }
