@@ -49,7 +49,7 @@ func codeOf(err error) control.Code {
 		return control.Timeout
 	case errors.Is(err, hypercore.ErrBadProof), errors.Is(err, hypercore.ErrDamaged):
 		return control.Verify
-	case errors.As(err, new(*p2p.OptionError)):
+	case errors.As(err, new(*p2p.OptionError)), errors.Is(err, multicore.ErrBadName), errors.Is(err, multicore.ErrNameTaken), errors.Is(err, multicore.ErrOwn):
 		return control.Usage
 	case errors.Is(err, hypercore.ErrReadOnly):
 		return control.ReadOnly

@@ -18,16 +18,23 @@ func (n *Node) Follow(ctx context.Context, r control.FollowRequest) error {
 	if own := n.current(); own != nil && own.Key() == key {
 		return &control.Error{Code: control.Usage, Text: "that is the key of the own multicore, which is always kept whole"}
 	}
-	if err := multicore.Follow(n.store, multicore.Followed{Key: key, Name: r.Name}); err != nil {
-		return &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
-	}
-	if err := n.keepWhole(key); err != nil {
+	if err := n.startFollowing(multicore.Followed{Key: key, Name: r.Name}); err != nil {
 		return coded(err)
 	}
 	if !r.Wait {
 		return nil
 	}
 	return coded(n.waitWhole(ctx, key))
+}
+
+// startFollowing puts f on the list and begins the download.
+func (n *Node) startFollowing(f multicore.Followed) error {
+	n.followMu.Lock()
+	defer n.followMu.Unlock()
+	if err := multicore.Follow(n.store, f); err != nil {
+		return err
+	}
+	return n.keepWhole(f.Key)
 }
 
 // waitWhole returns once every block that peers know of is held here, and
@@ -68,6 +75,8 @@ func (n *Node) Unfollow(ctx context.Context, keyOrName string) error {
 	if err != nil {
 		return err
 	}
+	n.followMu.Lock()
+	defer n.followMu.Unlock()
 	was, err := multicore.Unfollow(n.store, key)
 	if err != nil {
 		return coded(err)
@@ -75,16 +84,9 @@ func (n *Node) Unfollow(ctx context.Context, keyOrName string) error {
 	if !was {
 		return &control.Error{Code: control.NotFound, Text: fmt.Sprintf("%s is not followed; multicore ls shows what is", keyOrName)}
 	}
-	n.mu.Lock()
-	release := n.followed[key]
-	delete(n.followed, key)
-	r := n.remotes[key]
-	n.mu.Unlock()
-	if r != nil {
-		r.SetDownload(false)
-	}
-	if release != nil {
-		release()
+	if stop := n.followed[key]; stop != nil {
+		delete(n.followed, key)
+		stop()
 	}
 	return nil
 }

@@ -29,13 +29,9 @@ type Mounted struct {
 	key      hypercore.Key
 	readOnly bool
 
-	mu   sync.Mutex
-	open map[hypercore.Key]openRemote // looked up in it; released at the end
-}
-
-type openRemote struct {
-	view    multicore.View
-	release func()
+	mu       sync.Mutex
+	ended    bool
+	releases []func() // of what was looked up in it
 }
 
 // Key is the main key of the multicore that it shows.
@@ -51,7 +47,7 @@ func (n *Node) Mount(ctx context.Context, o MountOptions) (*Mounted, error) {
 			return nil, &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
 		}
 	}
-	m := &Mounted{n: n, readOnly: o.ReadOnly, open: map[hypercore.Key]openRemote{}}
+	m := &Mounted{n: n, readOnly: o.ReadOnly}
 	opts := fs.Options{
 		ReadOnly: o.ReadOnly, Open: m.remote, Status: n.statusJSON, CoreInfo: n.coreJSON,
 		StoreDir: n.store.Dir(), AllowNonEmpty: o.AllowNonEmpty, Framing: framing,
@@ -78,9 +74,7 @@ func (n *Node) Mount(ctx context.Context, o MountOptions) (*Mounted, error) {
 		case <-m.Done():
 		case <-n.ctx.Done(): // Close unmounts before this
 		}
-		n.mu.Lock()
-		delete(n.mounts, m.Path())
-		n.mu.Unlock()
+		n.unlist(m)
 		m.releaseAll()
 	})
 	return m, nil
@@ -109,31 +103,45 @@ func (m *Mounted) show(ctx context.Context, key string, opts *fs.Options) error 
 	return err
 }
 
-// remote opens a multicore that somebody looked up in the mount.
+// remote opens a multicore that somebody looked up in the mount, for as long as
+// the mount lasts.
 func (m *Mounted) remote(key hypercore.Key) (multicore.View, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.open == nil {
-		return nil, errors.New("mount has ended")
-	}
-	if o, ok := m.open[key]; ok {
-		return o.view, nil
+	if own := m.n.current(); own != nil && own.Key() == key {
+		return own, nil
 	}
 	r, release, err := m.n.acquire(key)
 	if err != nil {
 		return nil, err
 	}
-	m.open[key] = openRemote{r, release}
+	m.mu.Lock()
+	ended := m.ended
+	if !ended {
+		m.releases = append(m.releases, release)
+	}
+	m.mu.Unlock()
+	if ended {
+		release()
+		return nil, errors.New("mount has ended")
+	}
 	return r, nil
 }
 
 func (m *Mounted) releaseAll() {
 	m.mu.Lock()
-	open := m.open
-	m.open = nil
+	releases := m.releases
+	m.ended, m.releases = true, nil
 	m.mu.Unlock()
-	for _, o := range open {
-		o.release()
+	for _, release := range releases {
+		release()
+	}
+}
+
+// unlist takes m off the list of mounts.
+func (n *Node) unlist(m *Mounted) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.mounts[m.Path()] == m {
+		delete(n.mounts, m.Path())
 	}
 }
 
@@ -149,5 +157,11 @@ func (n *Node) Unmount(ctx context.Context, path string) error {
 	if m == nil {
 		return &control.Error{Code: control.NotFound, Text: fmt.Sprintf("%s is not a mountpoint of this store", path)}
 	}
-	return coded(m.Unmount())
+	err = m.Mounted.Unmount()
+	select {
+	case <-m.Done():
+		n.unlist(m) // before the caller may ask
+	default:
+	}
+	return coded(err)
 }

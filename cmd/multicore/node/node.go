@@ -33,10 +33,12 @@ type Node struct {
 	ownMu sync.Mutex // held while the own multicore is made
 	own   *multicore.Own
 
-	mu       sync.Mutex
-	remotes  map[hypercore.Key]*remote
-	followed map[hypercore.Key]func() // releases of the followed multicores
-	mounts   map[string]*Mounted      // by absolute path
+	followMu sync.Mutex               // held while the list of the followed and followed change; before mu
+	followed map[hypercore.Key]func() // ends the download of each
+
+	mu      sync.Mutex // over what follows and own; never held over I/O
+	remotes map[hypercore.Key]*remote
+	mounts  map[string]*Mounted // by absolute path
 
 	yieldOnce sync.Once
 	yielded   chan struct{}
@@ -79,7 +81,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if err := n.start(ctx); err != nil {
 		n.Close()
-		return nil, err
+		return nil, coded(err)
 	}
 	return n, nil
 }
@@ -105,7 +107,7 @@ func (n *Node) start(ctx context.Context) error {
 			Version: n.opts.Version, Log: n.log,
 		})
 		if err != nil {
-			return coded(fmt.Errorf("start network: %w", err))
+			return fmt.Errorf("start network: %w", err)
 		}
 		if n.own != nil {
 			n.net.Join(n.own.Main().DiscoveryKey(), true)
@@ -118,6 +120,8 @@ func (n *Node) start(ctx context.Context) error {
 	if n.swarm == nil {
 		return nil // nothing to fetch from, so nothing to keep open
 	}
+	n.followMu.Lock()
+	defer n.followMu.Unlock()
 	for _, f := range list {
 		if err := n.keepWhole(f.Key); err != nil {
 			return fmt.Errorf("followed %s: %w", f.Key, err)

@@ -10,37 +10,58 @@ import (
 
 // remote is a multicore of another store and how many need it open.
 type remote struct {
-	*multicore.Remote
-	key    hypercore.Key
-	uses   int // guarded by Node.mu
-	cancel context.CancelFunc
+	*multicore.Remote // valid after ready; nil if err
+	key               hypercore.Key
+	ready             chan struct{} // closed when it was opened, or that failed
+	err               error
+	uses              int                // guarded by Node.mu
+	cancel            context.CancelFunc // of announceLearned
 }
 
 // acquire opens the multicore of key, or shares it. It never waits for peers.
 // release is safe to call twice.
 func (n *Node) acquire(key hypercore.Key) (r *remote, release func(), err error) {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	r = n.remotes[key]
-	if r == nil {
-		rm, err := multicore.OpenRemote(n.store, n.attacher(), key)
-		if err != nil {
-			return nil, nil, err
-		}
-		ctx, cancel := context.WithCancel(n.ctx)
-		r = &remote{Remote: rm, key: key, cancel: cancel}
+	first := r == nil
+	if first {
+		r = &remote{key: key, ready: make(chan struct{})}
 		n.remotes[key] = r
-		if n.net != nil {
-			_, learned := rm.Known()
-			n.net.Join(rm.Main().DiscoveryKey(), learned)
-			if !learned {
-				n.work.Add(1)
-				go n.announceLearned(ctx, rm)
-			}
-		}
 	}
 	r.uses++
+	n.mu.Unlock()
+	if first {
+		n.openRemote(r)
+	}
+	<-r.ready
+	if r.err != nil {
+		n.release(r)
+		return nil, nil, r.err
+	}
 	return r, sync.OnceFunc(func() { n.release(r) }), nil
+}
+
+func (n *Node) openRemote(r *remote) {
+	defer close(r.ready)
+	var ctx context.Context
+	ctx, r.cancel = context.WithCancel(n.ctx)
+	if r.Remote, r.err = multicore.OpenRemote(n.store, n.attacher(), r.key); r.err != nil || n.net == nil {
+		return
+	}
+	_, learned := r.Known()
+	n.join(r, learned)
+	if !learned {
+		n.work.Go(func() { n.announceLearned(ctx, r) })
+	}
+}
+
+// join has peers of r looked for, unless nobody needs it any more.
+func (n *Node) join(r *remote, announce bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.remotes[r.key] == r {
+		n.net.Join(r.Main().DiscoveryKey(), announce)
+	}
 }
 
 func (n *Node) release(r *remote) {
@@ -48,16 +69,28 @@ func (n *Node) release(r *remote) {
 	r.uses--
 	last := r.uses == 0 && n.remotes[r.key] == r
 	if last {
-		delete(n.remotes, r.key)
-		n.closeRemote(r)
+		n.forget(r)
 	}
 	n.mu.Unlock()
+	if last {
+		n.closeRemote(r)
+	}
+}
+
+// forget takes r out of the books, so that it is opened anew if needed; n.mu is
+// held.
+func (n *Node) forget(r *remote) {
+	delete(n.remotes, r.key)
+	if n.net != nil {
+		n.net.Leave(r.key.Discovery())
+	}
 }
 
 func (n *Node) closeRemote(r *remote) {
+	<-r.ready
 	r.cancel()
-	if n.net != nil && n.ctx.Err() == nil {
-		n.net.Leave(r.Main().DiscoveryKey())
+	if r.err != nil {
+		return
 	}
 	if err := r.Close(); err != nil {
 		n.log.Warn("close multicore", "key", r.key, "err", err)
@@ -66,21 +99,24 @@ func (n *Node) closeRemote(r *remote) {
 
 func (n *Node) closeRemotes() {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	for key, r := range n.remotes {
-		delete(n.remotes, key)
+	left := make([]*remote, 0, len(n.remotes))
+	for _, r := range n.remotes {
+		n.forget(r)
+		left = append(left, r)
+	}
+	n.mu.Unlock()
+	for _, r := range left {
 		n.closeRemote(r)
 	}
 }
 
 // announceLearned announces a multicore once its block 0 is held: before that
 // there is nothing here that another reader could use.
-func (n *Node) announceLearned(ctx context.Context, rm *multicore.Remote) {
-	defer n.work.Done()
+func (n *Node) announceLearned(ctx context.Context, r *remote) {
 	for {
-		changed := rm.Main().Changed()
-		if _, learned := rm.Known(); learned {
-			n.net.Join(rm.Main().DiscoveryKey(), true)
+		changed := r.Main().Changed()
+		if _, learned := r.Known(); learned {
+			n.join(r, true)
 			return
 		}
 		select {
@@ -91,19 +127,20 @@ func (n *Node) announceLearned(ctx context.Context, rm *multicore.Remote) {
 	}
 }
 
-// keepWhole opens a followed multicore and downloads all of it.
+// keepWhole opens a followed multicore and downloads all of it; n.followMu is
+// held.
 func (n *Node) keepWhole(key hypercore.Key) error {
+	if n.followed[key] != nil {
+		return nil
+	}
 	r, release, err := n.acquire(key)
 	if err != nil {
 		return err
 	}
 	r.SetDownload(true)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.followed[key] == nil {
-		n.followed[key] = release
-	} else {
-		n.work.Go(release) // release takes n.mu
+	n.followed[key] = func() {
+		r.SetDownload(false)
+		release()
 	}
 	return nil
 }

@@ -1,9 +1,12 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"sort"
+	"maps"
+	"slices"
+	"strings"
 
 	"multicore/cmd/multicore/control"
 	"multicore/hypercore"
@@ -29,17 +32,16 @@ func (n *Node) Status(ctx context.Context) (*control.Status, error) {
 	for _, m := range n.mounts {
 		st.Mounts = append(st.Mounts, control.Mount{Path: m.Path(), Key: m.Key(), ReadOnly: m.readOnly})
 	}
-	open := make([]*remote, 0, len(n.remotes))
-	for _, r := range n.remotes {
-		r.uses++ // keeps it open while it is described
-		open = append(open, r)
-	}
+	open := slices.Collect(maps.Keys(n.remotes))
 	n.mu.Unlock()
-	sort.Slice(st.Mounts, func(i, j int) bool { return st.Mounts[i].Path < st.Mounts[j].Path })
-	sort.Slice(open, func(i, j int) bool { return open[i].key.String() < open[j].key.String() })
-	for _, r := range open {
-		st.Cores = append(st.Cores, n.remoteCores(r)...)
-		n.release(r)
+	slices.SortFunc(st.Mounts, func(a, b control.Mount) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(open, func(a, b hypercore.Key) int { return bytes.Compare(a[:], b[:]) })
+	for _, key := range open {
+		cores, err := n.coresOf(key)
+		if err != nil {
+			return nil, coded(err)
+		}
+		st.Cores = append(st.Cores, cores...)
 	}
 	if n.net != nil {
 		n.network(st)
@@ -62,15 +64,6 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 	return out
 }
 
-func (n *Node) remoteCores(r *remote) []control.Core {
-	known, _ := r.Known()
-	out := make([]control.Core, 0, len(known))
-	for _, c := range known {
-		out = append(out, n.core(r.key.String()+"/"+c.Name, c.Core))
-	}
-	return out
-}
-
 // coresOf describes the cores of a multicore that may not be open.
 func (n *Node) coresOf(key hypercore.Key) ([]control.Core, error) {
 	r, release, err := n.acquire(key)
@@ -78,7 +71,12 @@ func (n *Node) coresOf(key hypercore.Key) ([]control.Core, error) {
 		return nil, err
 	}
 	defer release()
-	return n.remoteCores(r), nil
+	known, _ := r.Known()
+	out := make([]control.Core, 0, len(known))
+	for _, c := range known {
+		out = append(out, n.core(key.String()+"/"+c.Name, c.Core))
+	}
+	return out, nil
 }
 
 func (n *Node) network(st *control.Status) {
