@@ -78,7 +78,7 @@ func (rd *reader) open(ctx context.Context) ([]multicore.Named, error) {
 		cores, err = rd.t.cores(wait)
 	}
 	if err == nil && !rd.holds(cores) {
-		err = rd.learn(wait, cores)
+		err = rd.learn(ctx, wait, cores)
 	}
 	if nobody := errors.Is(err, hypercore.ErrNoPeers) || errors.Is(err, context.DeadlineExceeded); nobody && ctx.Err() == nil {
 		return nil, rd.n.noPeer(rd.t.key, time.Since(began))
@@ -100,9 +100,10 @@ func (rd *reader) holds(cores []multicore.Named) bool {
 }
 
 // learn refreshes cores together. One whose head was never learned must be
-// answered for; the others may be shown as they were stored, with a note.
-func (rd *reader) learn(ctx context.Context, cores []multicore.Named) error {
-	fresh, cancel := context.WithTimeout(ctx, freshFor)
+// answered for, while wait lasts; the others may be shown as they were stored,
+// with a note.
+func (rd *reader) learn(ctx, wait context.Context, cores []multicore.Named) error {
+	fresh, cancel := context.WithTimeout(wait, freshFor)
 	defer cancel()
 	errs := make([]error, len(cores))
 	var wg sync.WaitGroup
@@ -112,7 +113,7 @@ func (rd *reader) learn(ctx context.Context, cores []multicore.Named) error {
 				errs[i] = c.Core.Update(fresh)
 				return
 			}
-			errs[i] = await(ctx, c.Core)
+			errs[i] = await(wait, c.Core)
 		})
 	}
 	wg.Wait()
