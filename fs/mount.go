@@ -51,6 +51,7 @@ type Mounted struct {
 	dev  string
 	tree *tree
 
+	ending  sync.Mutex // one Unmount at a time
 	finish  sync.Once
 	stopErr error
 	done    chan struct{}
@@ -117,6 +118,8 @@ func (m *Mounted) Done() <-chan struct{} { return m.done }
 // is that of the flush, or of unmounting, after which Unmount may be tried
 // again. Safe twice.
 func (m *Mounted) Unmount() error {
+	m.ending.Lock()
+	defer m.ending.Unlock()
 	select {
 	case <-m.done:
 		return m.stopErr

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -183,8 +184,15 @@ func TestDeadMountIsCleared(t *testing.T) {
 	if err := syscall.Stat(dir, &st); err != syscall.ENOTCONN {
 		t.Fatalf("stat of a dead mount: %v", err)
 	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Fatal(err)
+	}
 	a := openMachine(t, store, true)
-	m := mount(t, dir, a.options())
+	m := mount(t, link, a.options())
+	if m.Path() != dir {
+		t.Errorf("mounted at %s, want %s", m.Path(), dir)
+	}
 	m.want("key", a.own.Key().String()+"\n")
 	m.sh(`echo hello > $M/append`)
 	m.want("core-3/log", "hello\n")
@@ -228,6 +236,23 @@ func TestUnmountByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	again.want("key", a.own.Key().String()+"\n")
+}
+
+// TestUnmountAtOnce unmounts from several places, none of which fails.
+func TestUnmountAtOnce(t *testing.T) {
+	a := newMachine(t, true)
+	for range 5 {
+		m := mount(t, "", a.options())
+		var work sync.WaitGroup
+		for range 4 {
+			work.Go(func() {
+				if err := m.Unmount(); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		work.Wait()
+	}
 }
 
 // TestUnmountWhileBusy unmounts with open files and a process inside.

@@ -15,10 +15,7 @@ import (
 // freed of mounts whose process died. It gives the absolute path without
 // symbolic links.
 func preparePoint(path string, allowNonEmpty bool) (abs string, made bool, err error) {
-	if abs, err = filepath.Abs(path); err != nil {
-		return "", false, err
-	}
-	if abs, err = resolve(abs); err != nil {
+	if abs, err = Resolve(path); err != nil {
 		return "", false, err
 	}
 	if err := clearDead(abs); err != nil {
@@ -37,18 +34,32 @@ func preparePoint(path string, allowNonEmpty bool) (abs string, made bool, err e
 	return abs, false, checkPoint(abs, allowNonEmpty)
 }
 
-// resolve follows the symbolic links of path, which may be missing or a dead
-// mount.
-func resolve(path string) (string, error) {
-	real, err := filepath.EvalSymlinks(path)
-	if err == nil {
-		return real, nil
-	}
-	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+// Resolve gives the absolute path of a mountpoint without symbolic links, as
+// Mounted.Path does. The mountpoint may be missing, or a mount that is dead or
+// does not answer: it is not looked at.
+func Resolve(path string) (string, error) {
+	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	return filepath.Join(dir, filepath.Base(path)), nil
+	const most = 40 // links, as the kernel has it
+	for range most {
+		dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+		if err != nil {
+			return "", err
+		}
+		path = filepath.Join(dir, filepath.Base(path))
+		target, err := os.Readlink(path)
+		switch {
+		case err != nil: // no link
+			return path, nil
+		case filepath.IsAbs(target):
+			path = target
+		default:
+			path = filepath.Join(dir, target)
+		}
+	}
+	return "", &os.PathError{Op: "mount", Path: path, Err: syscall.ELOOP}
 }
 
 // clearDead detaches what processes that died left mounted at path.

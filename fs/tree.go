@@ -24,6 +24,8 @@ type tree struct {
 	cancel     context.CancelFunc
 	background sync.WaitGroup // of spawn
 
+	opening sync.Mutex // held while Options.Open works; before mu
+
 	mu      sync.Mutex
 	stopped bool                             // nothing is spawned any more
 	views   map[hypercore.Key]multicore.View // opened through <key>/
@@ -86,17 +88,29 @@ func (t *tree) newFramer(core string) *multicore.Framer {
 // open gives the multicore of a key, opened at first use. It never waits for a
 // network.
 func (t *tree) open(k hypercore.Key) (multicore.View, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if v := t.views[k]; v != nil {
+	if v := t.view(k); v != nil {
+		return v, nil
+	}
+	t.opening.Lock()
+	defer t.opening.Unlock()
+	if v := t.view(k); v != nil {
 		return v, nil
 	}
 	v, err := t.Open(k)
 	if err != nil {
 		return nil, err
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	t.views[k] = v
 	return v, nil
+}
+
+// view is the multicore of a key that was opened before, or nil.
+func (t *tree) view(k hypercore.Key) multicore.View {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.views[k]
 }
 
 // opened gives the keys of the multicores that were opened below the root.

@@ -23,7 +23,8 @@ func learn(ctx context.Context, c *hypercore.Core) (hypercore.Info, error) {
 	if info := c.Info(); info.Learned {
 		return info, nil
 	}
-	if c.Source() == nil {
+	source := c.Source() // the core may lose it while this waits
+	if source == nil {
 		return hypercore.Info{}, fmt.Errorf("length of %v: %w", c.DiscoveryKey(), hypercore.ErrNoPeers)
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -50,7 +51,7 @@ func learn(ctx context.Context, c *hypercore.Core) (hypercore.Info, error) {
 				lastErr = <-asked
 			}
 			err := ctx.Err()
-			if errors.Is(lastErr, hypercore.ErrNoPeers) && !c.Source().Connected() {
+			if errors.Is(lastErr, hypercore.ErrNoPeers) && !source.Connected() {
 				err = errors.Join(err, hypercore.ErrNoPeers)
 			}
 			return hypercore.Info{}, fmt.Errorf("length of %v: %w", c.DiscoveryKey(), err)
