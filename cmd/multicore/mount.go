@@ -140,9 +140,10 @@ func (p *program) mount(ctx context.Context, no node.Options, o node.MountOption
 	}
 	select {
 	case <-ctx.Done():
+		return nil
 	case <-m.Done():
+		return m.Unmount() // says whether all was flushed
 	}
-	return nil
 }
 
 // workingFile gives a file by its absolute path, "" for the one that swallows.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"multicore/cmd/multicore/control"
+	"multicore/cmd/multicore/node"
 )
 
 func (p *program) unmountCommand() *cli.Command {
@@ -27,7 +27,7 @@ func (p *program) unmountCommand() *cli.Command {
 			if err := arguments(c, 1, 1); err != nil {
 				return err
 			}
-			path, err := filepath.Abs(c.Args().First())
+			path, err := node.ResolveMount(c.Args().First())
 			if err != nil {
 				return err
 			}
@@ -76,9 +76,6 @@ func (p *program) released(ctx context.Context) error {
 // kernelUnmount ends a mount of a process that cannot be asked; it notices, and
 // flushes. A busy mount goes as soon as nobody uses it.
 func kernelUnmount(path string) error {
-	if parent, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(parent, filepath.Base(path)) // a dead mount itself cannot be looked at
-	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"sync"
 
 	"multicore/cmd/multicore/control"
@@ -145,19 +144,19 @@ func (n *Node) unlist(m *Mounted) {
 	}
 }
 
-// Unmount implements control.Service.
+// ResolveMount gives the path of a mountpoint as Mounted.Path and the kernel
+// have it. It does not look at what is mounted there.
+func ResolveMount(path string) (string, error) { return fs.Resolve(path) }
+
+// Unmount implements control.Service; path is one that ResolveMount gave.
 func (n *Node) Unmount(ctx context.Context, path string) error {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return err
-	}
 	n.mu.Lock()
-	m := n.mounts[abs]
+	m := n.mounts[path]
 	n.mu.Unlock()
 	if m == nil {
 		return &control.Error{Code: control.NotFound, Text: fmt.Sprintf("%s is not a mountpoint of this store", path)}
 	}
-	err = m.Mounted.Unmount()
+	err := m.Mounted.Unmount()
 	select {
 	case <-m.Done():
 		n.unlist(m) // before the caller may ask
