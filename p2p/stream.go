@@ -212,9 +212,11 @@ const (
 )
 
 func (l *links) state(k *link) linkState {
-	connected := l.host.Network().Connectedness(k.id) == network.Connected && !l.away.has(k.id)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	// Looked at under the lock, or a peer that is connected anew in between
+	// would be found here by consider, and then removed.
+	connected := l.host.Network().Connectedness(k.id) == network.Connected && !l.away.has(k.id)
 	switch {
 	case k.cur != nil:
 		return held
