@@ -38,7 +38,9 @@ type channel struct {
 	wanted                map[uint64]struct{} // windows we sent a want for
 	cursor                uint64              // every block before it was looked at for a download
 	forkSeen              uint64              // higher fork that was noted in the log
-	behind                bool                // too short to prove what we lack, until it grows
+	behind                bool                // too short to prove what we lack, until it or our tree grows
+	short                 bool                // it was too short for something,
+	shortAt               uint64              // when core.proofs was this
 	noUpgrade, noManifest bool                // asked and not given, until its state or ours changes
 
 	answers map[uint64]*served // by id; what it asked
@@ -127,6 +129,20 @@ func (m *machine) refuse(p *peer, id uint64, now time.Time) error {
 	return nil
 }
 
+// crossed takes an open that met our close of the same core: both are over, and
+// no answer is due (spec 11), whatever we know of the core by now.
+func (m *machine) crossed(p *peer, id hypercore.DiscoveryKey) bool {
+	ch := p.channels[id]
+	if ch == nil || ch.state != closing {
+		return false
+	}
+	m.drop(ch)
+	if c := m.cores[id]; c != nil {
+		m.offer(p, c)
+	}
+	return true
+}
+
 // bind joins the peer's open with ours. Its capability was checked.
 func (m *machine) bind(p *peer, id uint64, c *core, seeks bool, now time.Time) error {
 	ch := p.channels[c.id]
@@ -136,11 +152,6 @@ func (m *machine) bind(p *peer, id uint64, c *core, seeks bool, now time.Time) e
 			return blame("more than %d channels", maxChannels)
 		}
 		ch = m.newChannel(p, c)
-	case ch.state == closing: // their open crossed our close: both are over
-		m.drop(ch)
-		m.offer(p, c)
-		m.forget(c)
-		return nil
 	case ch.state == open:
 		return m.refuse(p, id, now)
 	}

@@ -1,6 +1,9 @@
 package replicate
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // want names one thing that a log lacks: a block, a node of the tree, or the
 // nodes that a seek for a byte needs.
@@ -118,12 +121,13 @@ func (ch *channel) forgive() {
 
 // refresh is somebody who waits until the peers have said how long the log is.
 type refresh struct {
-	done chan struct{}
-	err  error
+	since time.Time
+	done  chan struct{}
+	err   error
 }
 
 func (m *machine) addRefresh(c *core, now time.Time) *refresh {
-	r := &refresh{done: make(chan struct{})}
+	r := &refresh{since: now, done: make(chan struct{})}
 	c.refreshes = append(c.refreshes, r)
 	m.checkRefresh(c, now)
 	return r
@@ -134,23 +138,31 @@ func (m *machine) leaveRefresh(c *core, r *refresh) { c.refreshes = without(c.re
 
 // checkRefresh ends the waits for a newer length once some peer has the core
 // open, each such peer has said what it has (or had its time to), and no longer
-// head that one offers is still to come.
+// head that one offers is still to come. Who offers one and does not take note
+// of our length, without which it is not asked for, is waited for no longer.
 func (m *machine) checkRefresh(c *core, now time.Time) {
-	if len(c.refreshes) == 0 || len(c.channels) == 0 {
+	if len(c.refreshes) == 0 || len(c.channels) == 0 || c.grows() && c.upgrade != nil {
 		return
 	}
-	if c.grows() {
-		if c.upgrade != nil {
-			return
+	c.refreshes = slices.DeleteFunc(c.refreshes, func(r *refresh) bool {
+		if c.grows() && slices.ContainsFunc(c.channels, func(ch *channel) bool { return ch.delays(r, now) }) {
+			return false
 		}
-		for _, ch := range c.channels {
-			late := now.Sub(ch.opened) > stallAfter
-			if !ch.them.synced && !late || ch.upgrades(now) || ch.introduces(now) {
-				return
-			}
-		}
+		close(r.done)
+		return true
+	})
+}
+
+// delays says whether a newer length may still come from the peer.
+func (ch *channel) delays(r *refresh, now time.Time) bool {
+	opened := now.Sub(ch.opened) <= stallAfter
+	switch {
+	case !ch.them.synced:
+		return opened
+	case ch.upgrades(now):
+		return ch.them.acked == ch.core.length || opened || now.Sub(r.since) <= stallAfter
 	}
-	m.endRefreshes(c, nil)
+	return ch.introduces(now)
 }
 
 func (m *machine) endRefreshes(c *core, err error) {

@@ -44,9 +44,11 @@ const (
 	idleTimeout = 60 * time.Second  // silence of theirs that ends the stream
 	stallAfter  = 5 * time.Second   // no answer and no bytes: requests move on
 	silentAfter = 30 * time.Second  // no answer, however many bytes
+	moveAfter   = 10 * time.Second  // a read or an upgrade is not answered, and others can
 	giveUpAfter = 120 * time.Second // a request is not answered, but others are
 	progress    = 4 << 10           // bytes between two ticks that may be part of an answer
 	restFirst   = 5 * time.Second   // a slow peer is asked nothing for this long,
 	restMost    = 2 * time.Minute   // twice as long each time, at most this
+	diskPause   = 30 * time.Second  // a core that the disk did not take is not fetched
 	tickEvery   = 500 * time.Millisecond
 )

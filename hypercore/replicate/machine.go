@@ -87,7 +87,9 @@ type core struct {
 	writable, held           bool
 
 	download  bool
-	broken    bool // the log failed; nothing is fetched any more
+	proofs    uint64    // stored so far
+	broken    error     // why nothing is fetched: the log failed, or the disk did not take it
+	retryAt   time.Time // then it is tried again; zero: never
 	fetches   map[want]*fetch
 	waiting   []*fetch            // not asked of any peer; some may be over
 	inflight  map[uint64]*request // by block
@@ -128,10 +130,12 @@ func (c *core) load() {
 
 // reads says whether we take heads and blocks of peers: a writer knows best
 // itself, unless it was restored from its key and waits for what peers know.
-func (c *core) reads() bool { return !c.broken && (!c.writable || c.held || c.contiguous < c.length) }
+func (c *core) reads() bool {
+	return c.broken == nil && (!c.writable || c.held || c.contiguous < c.length)
+}
 
 // grows says whether we take longer heads of peers.
-func (c *core) grows() bool { return !c.broken && (!c.writable || c.held) }
+func (c *core) grows() bool { return c.broken == nil && (!c.writable || c.held) }
 
 // opensTo says whether we open the core towards p unasked.
 func (c *core) opensTo(p *peer) bool {
@@ -256,11 +260,26 @@ func (m *machine) tick(now time.Time) (idle []*peer) {
 			continue
 		}
 		m.relieve(p, now)
+		m.retry(p, now)
 		m.reopen(p, now)
 		m.fill(p, now)
 	}
 	for _, c := range m.order {
+		m.mend(c, now)
 		m.checkRefresh(c, now)
 	}
 	return idle
+}
+
+// mend tries again what the disk did not take: it may have been full.
+func (m *machine) mend(c *core, now time.Time) {
+	if c.broken == nil || c.retryAt.IsZero() || now.Before(c.retryAt) {
+		return
+	}
+	c.broken = nil
+	m.tryUpgrade(c, now)
+	for _, ch := range c.channels {
+		ch.cursor = 0
+		m.eager(ch, now)
+	}
 }

@@ -14,7 +14,7 @@ type outgoing struct {
 	channel uint64 // our id; 0: control
 	message wire.Message
 	request *request
-	urgent  bool   // somebody waits for the request
+	urgent  bool   // the request is not to wait behind downloads
 	length  uint64 // of the peer that is asked
 	log     log
 	probe   *merkle.UpgradeRequest
@@ -69,7 +69,7 @@ func (m *machine) next(p *peer, most int) []outgoing {
 					continue
 				}
 				r.ready = true
-				o.urgent, o.length = r.fetch != nil, r.ch.them.length
+				o.urgent, o.length = r.fetch != nil || r.kind != forBlock, r.ch.them.length
 			}
 			keep = append(keep, o)
 		}

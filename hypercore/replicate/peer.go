@@ -47,6 +47,7 @@ type peer struct {
 	answered  time.Time // last answer, or first request after none
 	restUntil time.Time // slow: nothing is asked before
 	strikes   uint
+	late      int // times that its requests were moved to others
 
 	awake bool
 	gone  bool
@@ -161,30 +162,63 @@ func (m *machine) relieve(p *peer, now time.Time) {
 	silence := now.Sub(p.answered)
 	stalled := silence > stallAfter && now.Sub(p.moved) > stallAfter || silence > silentAfter
 	asked := p.asked[:0]
-	var late []*request
+	var late, moved []*request
 	for _, r := range p.asked {
 		if r.over {
 			continue
 		}
 		asked = append(asked, r)
 		age := now.Sub(r.sent)
-		if !r.applying && (stalled && age > stallAfter || age > giveUpAfter) {
+		switch {
+		case r.applying:
+		case stalled && age > stallAfter || age > giveUpAfter:
 			late = append(late, r)
+		case age > moveAfter && m.elsewhere(r, now):
+			moved = append(moved, r)
 		}
 	}
 	clear(p.asked[len(asked):])
 	p.asked = asked
-	if len(late) == 0 {
-		if !p.restUntil.IsZero() && !p.resting(now) {
-			m.wakeUp(p, now)
-		}
-		return
+	if len(late)+len(moved) > 0 {
+		p.late++
 	}
-	m.note("peer is slow, its requests move to others", "peer", p.name, "requests", len(late))
-	m.rest(p, now)
-	for _, r := range late {
+	if len(late) > 0 {
+		m.note("peer is slow, its requests move to others", "peer", p.name, "requests", len(late))
+		m.rest(p, now)
+	} else if !p.restUntil.IsZero() && !p.resting(now) {
+		m.wakeUp(p, now)
+	}
+	for _, r := range append(late, moved...) {
 		m.cancel(r)
 		m.again(r, now)
+	}
+}
+
+// elsewhere says whether a peer that was late no more often than the one that
+// was asked can do what somebody waits for: a peer that answers all but one
+// request must not hold that one for long.
+func (m *machine) elsewhere(r *request, now time.Time) bool {
+	for _, ch := range r.ch.core.channels {
+		if ch.peer == r.ch.peer || ch.peer.late > r.ch.peer.late {
+			continue
+		}
+		if r.kind == forUpgrade && ch.upgrades(now) && ch.them.acked == ch.core.length ||
+			r.fetch != nil && ch.serves(r.fetch, now) && ch.peer.room(true) {
+			return true
+		}
+	}
+	return false
+}
+
+// retry lets a peer be asked again for what its tree was too short to prove,
+// since more of the path may be stored by now.
+func (m *machine) retry(p *peer, now time.Time) {
+	for _, ch := range p.order {
+		if ch.short && ch.core.proofs != ch.shortAt {
+			ch.short, ch.behind = false, false
+			ch.forgive()
+			m.eager(ch, now)
+		}
 	}
 }
 

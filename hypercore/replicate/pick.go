@@ -1,7 +1,9 @@
 package replicate
 
 import (
+	"cmp"
 	"math/bits"
+	"slices"
 	"time"
 
 	"multicore/hypercore/merkle"
@@ -10,14 +12,14 @@ import (
 // scanWords bounds how far one search for a block to download looks.
 const scanWords = 1 << 15
 
-// assign asks the least busy peer that has it for what somebody waits for, or
-// lists it as waiting.
+// assign asks the most reliable and then least busy peer that has it for what
+// somebody waits for, or lists it as waiting.
 func (m *machine) assign(c *core, f *fetch, now time.Time) {
 	if f.over || f.request != nil {
 		return
 	}
-	if c.broken {
-		m.finish(c, f, ErrClosed)
+	if c.broken != nil {
+		m.finish(c, f, c.broken)
 		return
 	}
 	var best *channel
@@ -28,7 +30,7 @@ func (m *machine) assign(c *core, f *fetch, now time.Time) {
 		}
 		if !ch.peer.room(true) {
 			full = true
-		} else if best == nil || ch.peer.inflight < best.peer.inflight {
+		} else if best == nil || cmp.Or(cmp.Compare(ch.peer.late, best.peer.late), cmp.Compare(ch.peer.inflight, best.peer.inflight)) < 0 {
 			best = ch
 		}
 	}
@@ -38,6 +40,12 @@ func (m *machine) assign(c *core, f *fetch, now time.Time) {
 	}
 	if !f.listed {
 		f.listed = true
+		if len(c.waiting) >= 64 && len(c.waiting) >= 2*len(c.fetches) { // most are over
+			c.waiting = slices.DeleteFunc(c.waiting, func(f *fetch) bool {
+				f.listed = !f.over
+				return f.over
+			})
+		}
 		c.waiting = append(c.waiting, f)
 	}
 	for _, ch := range c.channels {
@@ -175,6 +183,7 @@ func (m *machine) downloadFrom(ch *channel, now time.Time) bool {
 func (ch *channel) nextDownload() (block uint64, ok, looked bool) {
 	c := ch.core
 	end := min(c.length, ch.them.length)
+	ch.cursor = max(ch.cursor, min(c.contiguous, end))
 	var held [64]uint32
 	for scanned, n := 0, 1; ch.cursor < end; n = len(held) {
 		if scanned > scanWords {

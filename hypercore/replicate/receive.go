@@ -99,6 +99,8 @@ func (c *conn) opened(o wire.Open) error {
 			switch err = p.admit(o.Channel); {
 			case err != nil:
 				return
+			case wellFormed && m.crossed(p, id):
+				return
 			case !valid || core == nil && lent == nil:
 				err = m.refuse(p, o.Channel, now)
 				return

@@ -259,9 +259,10 @@ func (m *machine) settled(r *request, err error, now time.Time) {
 }
 
 // beyond ends a request that a peer cannot fulfil because its tree is shorter
-// than the path we need; it is asked again once it has grown.
+// than the path we need; it is asked again once it has grown, or we know more.
 func (m *machine) beyond(r *request, now time.Time) {
 	m.release(r)
+	r.ch.short, r.ch.shortAt = true, r.ch.core.proofs
 	if r.fetch != nil {
 		r.fetch.deny(r.ch)
 	} else {
@@ -286,6 +287,7 @@ func (m *machine) applied(r *request, err error, now time.Time) error {
 	m.release(r)
 	switch {
 	case err == nil:
+		c.proofs++
 		if f != nil {
 			m.finish(c, f, nil)
 		}
@@ -297,9 +299,9 @@ func (m *machine) applied(r *request, err error, now time.Time) error {
 		if f != nil {
 			m.finish(c, f, err)
 		}
-		if !c.broken {
-			c.broken = true
-			m.note("core cannot store what peers send and is fetched no more", "core", c.id.String(), "error", err)
+		if c.broken == nil {
+			c.broken, c.retryAt = err, now.Add(diskPause)
+			m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
 		}
 	}
 	if r.kind == forUpgrade || r.kind == forManifest {

@@ -80,6 +80,10 @@ func (s *sender) send(o outgoing) error {
 		if err != nil || !send {
 			return err
 		}
+		if q.Block != nil && o.request.cost >= aloneAt {
+			// JavaScript answers a batch with a batch, which may exceed a frame (spec 18).
+			return s.single(o.channel, q)
+		}
 		o.message = q
 	case o.probe != nil:
 		v := o.message.(wire.Sync)

@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"slices"
+
 	"multicore/hypercore/merkle"
 	"multicore/hypercore/wire"
 )
@@ -16,38 +18,28 @@ type served struct {
 }
 
 // serveQueue is a queue of requests of one priority.
-type serveQueue struct {
-	list []*served
-	head int
-}
+type serveQueue struct{ list []*served }
 
 func (q *serveQueue) push(s *served) { q.list = append(q.list, s) }
 
 func (q *serveQueue) pop() *served {
-	for q.head < len(q.list) {
-		s := q.list[q.head]
-		q.list[q.head] = nil
-		q.head++
+	for len(q.list) > 0 {
+		s := q.list[0]
+		q.list[0] = nil
+		q.list = q.list[1:]
 		if !s.over {
 			return s
 		}
 	}
-	q.list, q.head = q.list[:0], 0
+	q.list = nil
 	return nil
 }
 
-func (q *serveQueue) len() int { return len(q.list) - q.head }
+func (q *serveQueue) len() int { return len(q.list) }
 
 // compact forgets what was cancelled.
 func (q *serveQueue) compact() {
-	keep := q.list[:0]
-	for _, s := range q.list[q.head:] {
-		if !s.over {
-			keep = append(keep, s)
-		}
-	}
-	clear(q.list[len(keep):])
-	q.list, q.head = keep, 0
+	q.list = slices.DeleteFunc(q.list, func(s *served) bool { return s.over })
 }
 
 // requested takes a request of the peer.

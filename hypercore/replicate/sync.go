@@ -1,6 +1,7 @@
 package replicate
 
 import (
+	"cmp"
 	"time"
 
 	"multicore/hypercore"
@@ -107,7 +108,7 @@ func (m *machine) checkHold(c *core) {
 	}
 }
 
-// tryUpgrade asks the peer that has most for a longer head, one peer at a time
+// tryUpgrade asks the most reliable peer, of equals the one that has most, for a longer head, one peer at a time
 // (spec 13.3), or for the manifest of a core that is still empty everywhere.
 func (m *machine) tryUpgrade(c *core, now time.Time) {
 	if c.upgrade != nil || len(c.attached) == 0 || !c.grows() {
@@ -116,7 +117,7 @@ func (m *machine) tryUpgrade(c *core, now time.Time) {
 	var best *channel
 	for _, ch := range c.channels {
 		if ch.upgrades(now) && ch.them.acked == c.length &&
-			(best == nil || ch.them.length > best.them.length) {
+			(best == nil || cmp.Or(cmp.Compare(best.peer.late, ch.peer.late), cmp.Compare(ch.them.length, best.them.length)) > 0) {
 			best = ch
 		}
 	}
@@ -157,12 +158,11 @@ func (ch *channel) usable(now time.Time) bool {
 
 // moved takes an event of the log.
 func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
-	before := c.length
 	switch e.Kind {
 	case hypercore.Appended:
 		return // peers see nothing of it before it is durable
 	case hypercore.Failed:
-		c.broken = true
+		c.broken, c.retryAt = hypercore.ErrFailed, time.Time{}
 		m.note("core failed and is fetched no more", "core", c.id.String())
 	case hypercore.Stored:
 		m.reload(c, now)
@@ -171,8 +171,8 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 		return
 	}
 	m.reload(c, now)
-	if e.Kind == hypercore.Durable && c.length > before {
-		m.announce(c, before, c.length)
+	if e.Kind == hypercore.Durable && e.From < c.length { // the length may have been seen before
+		m.announce(c, e.From, min(e.To, c.length))
 	}
 }
 
