@@ -17,9 +17,6 @@ import (
 
 const statusName = "status.json"
 
-// maxOthers is the most cores that a block 0 may name.
-const maxOthers = 1024
-
 // multicoreDir is the directory of a multicore: the root of the mount, or one
 // named by a key in it.
 type multicoreDir struct {
@@ -132,7 +129,7 @@ func parseCoreName(name string) (canonical string, ok bool) {
 		return "", false
 	}
 	place, ok := parseIndex(digits)
-	if !ok || place < 1 || place > maxOthers+1 {
+	if !ok || place < 1 || place > multicore.MaxOthers+1 {
 		return "", false
 	}
 	return multicore.CoreName(int(place - 1)), true

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -87,19 +86,4 @@ func parseKey(s string) (hypercore.Key, error) {
 		return k, usage("%v", err)
 	}
 	return k, nil
-}
-
-// parsePath splits a PATH into the multicore, "" for the own one, and the
-// core, "" for all.
-func parsePath(path string) (multicore, core string) {
-	head, core, _ := strings.Cut(strings.Trim(path, "/"), "/")
-	if core == "" && isCoreName(head) {
-		return "", head
-	}
-	return head, core
-}
-
-func isCoreName(s string) bool {
-	digits, ok := strings.CutPrefix(s, "core-")
-	return s == "main" || ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }

@@ -6,6 +6,7 @@ import (
 	"github.com/urfave/cli/v2"
 
 	"multicore/cmd/multicore/control"
+	"multicore/cmd/multicore/node"
 )
 
 func (p *program) getCommand() *cli.Command {
@@ -20,7 +21,7 @@ func (p *program) getCommand() *cli.Command {
 				return err
 			}
 			r := control.ReadRequest{Path: c.Args().First()}
-			if head, core := parsePath(r.Path); core == "" {
+			if head, core := node.SplitPath(r.Path); core == "" {
 				return usage("get reads one core, such as %s/core-3", head)
 			}
 			for _, arg := range c.Args().Tail() {

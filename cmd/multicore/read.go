@@ -30,7 +30,7 @@ func (p *program) read(c *cli.Context, r control.ReadRequest, out *printer) erro
 	}
 	r.Timeout = timeout
 	var o node.Options
-	if head, _ := parsePath(r.Path); head != "" {
+	if head, _ := node.SplitPath(r.Path); head != "" {
 		if o.Network, err = network(c); err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ type printer struct {
 }
 
 func (p *program) newPrinter(path string) *printer {
-	_, core := parsePath(path)
+	_, core := node.SplitPath(path)
 	return &printer{ui: &p.ui, headers: core == "" && !p.json, next: map[string]uint64{}}
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"multicore/cmd/multicore/control"
+	"multicore/cmd/multicore/node"
 )
 
 func TestLogLines(t *testing.T) {
@@ -76,7 +77,7 @@ func TestParsePath(t *testing.T) {
 		"KEY/core-12":  {"KEY", "core-12"},
 		"KEY/core-12/": {"KEY", "core-12"},
 	} {
-		if m, c := parsePath(path); [2]string{m, c} != want {
+		if m, c := node.SplitPath(path); [2]string{m, c} != want {
 			t.Errorf("%q: %q, %q", path, m, c)
 		}
 	}

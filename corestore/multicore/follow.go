@@ -19,7 +19,7 @@ const followedBucket = "multicore.followed"
 const maxName = 64
 
 // reserved are the names of files and directories of a mount.
-var reserved = []string{"append", "key", "status.json", MainName, "log", "follow", "blocks", ".", ".."}
+var reserved = []string{"append", "key", "status.json", "log", "follow", "blocks", ".", ".."}
 
 // Followed is a multicore of which a store keeps a whole copy.
 type Followed struct {
@@ -42,8 +42,7 @@ func CheckName(name string) error {
 	if bad := strings.Trim(name, allowed); bad != "" {
 		return fmt.Errorf("%w: %q, want only a-z, 0-9, \".\", \"_\" and \"-\"", ErrBadName, name)
 	}
-	number, core := strings.CutPrefix(name, "core-")
-	if slices.Contains(reserved, name) || core && number != "" && strings.Trim(number, "0123456789") == "" {
+	if slices.Contains(reserved, name) || IsCoreName(name) {
 		return fmt.Errorf("%w: %q is reserved", ErrBadName, name)
 	}
 	if _, err := hypercore.ParseKey(name); err == nil {

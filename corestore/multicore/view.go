@@ -3,6 +3,7 @@ package multicore
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"multicore/hypercore"
 	"multicore/hypercore/replicate"
@@ -49,4 +50,11 @@ func CoreName(i int) string {
 		return MainName
 	}
 	return fmt.Sprintf("core-%d", i+1)
+}
+
+// IsCoreName says whether s has the form of a core's name: "main", or "core-"
+// and a number.
+func IsCoreName(s string) bool {
+	digits, ok := strings.CutPrefix(s, "core-")
+	return s == MainName || ok && digits != "" && strings.Trim(digits, "0123456789") == ""
 }

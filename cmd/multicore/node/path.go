@@ -21,11 +21,8 @@ type target struct {
 // resolve parses PATH: "", "core-3", "KEY", "KEY/core-3", or the name of a
 // followed multicore in place of KEY. release ends the use of a remote one.
 func (n *Node) resolve(path string) (t target, release func(), err error) {
-	head, core, _ := strings.Cut(strings.Trim(path, "/"), "/")
-	if core == "" && isCoreName(head) {
-		head, core = "", head
-	}
-	if core != "" && !isCoreName(core) {
+	head, core := SplitPath(path)
+	if core != "" && !multicore.IsCoreName(core) {
 		return t, nil, &control.Error{Code: control.Usage,
 			Text: fmt.Sprintf("no core %q in a path; want main, core-2, core-3 …, as in KEY/core-3", core)}
 	}
@@ -58,9 +55,14 @@ func (n *Node) resolve(path string) (t target, release func(), err error) {
 	return t, release, nil
 }
 
-func isCoreName(s string) bool {
-	digits, ok := strings.CutPrefix(s, "core-")
-	return s == "main" || ok && digits != "" && strings.Trim(digits, "0123456789") == ""
+// SplitPath splits a PATH into the multicore, "" for the own one, and the core,
+// "" for all. It checks neither.
+func SplitPath(path string) (head, core string) {
+	head, core, _ = strings.Cut(strings.Trim(path, "/"), "/")
+	if core == "" && multicore.IsCoreName(head) {
+		return "", head
+	}
+	return head, core
 }
 
 // keyOf reads a key, or the name of a followed multicore.
