@@ -34,8 +34,9 @@
 // and what is written is refused until a Write that ends with the end of a
 // message, or until End. Where the kernel may have cut the Write out of a larger
 // one, whose caller then sees a short count in place of the error and writes the
-// rest again, that is refused as well. So no part of a line is ever stored as if it were the
-// whole.
+// rest again, that is refused as well. A message whose end could not be stored,
+// as on a full disk, waits for that end to be written again; End drops it. So no
+// part of a line is ever stored as if it were the whole.
 //
 // # Somebody else's
 //

@@ -32,6 +32,7 @@ type Framer struct {
 	maxWrite int
 
 	pending  []byte // a message without its end, at most max bytes
+	torn     error  // of the write that would have ended pending, until it is written again
 	refusing bool   // what comes now is the rest of a message that was too long
 
 	// A program is not told of an error in a later piece of its write(2), which
@@ -88,7 +89,7 @@ func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 	}
 	messages, rest, err := f.cut(p)
 	if err != nil {
-		f.pending, f.refusing = nil, !f.ends(p)
+		f.pending, f.torn, f.refusing = nil, nil, !f.ends(p)
 		if f.full && !f.refusing {
 			f.refused = bytes.Clone(p)
 		}
@@ -97,9 +98,12 @@ func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 	}
 	if len(messages) > 0 {
 		if err := f.commit(ctx, messages); err != nil {
+			if len(f.pending) > 0 && f.framing.Mode != BySize {
+				f.torn = err
+			}
 			return 0, err
 		}
-		f.pending = nil
+		f.pending, f.torn = nil, nil
 	}
 	f.pending = append(f.pending, rest...)
 	f.full = len(p) >= f.maxWrite
@@ -107,12 +111,17 @@ func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 }
 
 // End ends the message that waits, if there is one, and appends it. On an error
-// it still waits. Of a message that was refused nothing is left, and what is
+// it still waits. But where the write failed that had the end of it, it is
+// dropped, as a part is not the message, and the error comes again. Of a message that was refused nothing is left, and what is
 // written next is a new one.
 func (f *Framer) End(ctx context.Context) error {
 	f.refusing, f.full, f.refused = false, false, nil
 	if len(f.pending) == 0 {
 		return nil
+	}
+	if err := f.torn; err != nil {
+		f.pending, f.torn = nil, nil
+		return fmt.Errorf("the message that waited is dropped: %w", err)
 	}
 	if err := f.commit(ctx, [][]byte{f.pending}); err != nil {
 		return err

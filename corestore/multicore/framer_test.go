@@ -205,6 +205,38 @@ func TestFramerFailedAppend(t *testing.T) {
 	}
 }
 
+// Of a message whose end could not be written nothing is stored, unless that
+// comes again.
+func TestFramerTornMessage(t *testing.T) {
+	ctx := context.Background()
+	full := errors.New("disk full")
+	for _, again := range []bool{false, true} {
+		var s sink
+		f := newFramer(FramerOptions{}, s.append)
+		if _, err := f.Write(ctx, []byte("half of ")); err != nil {
+			t.Fatal(err)
+		}
+		s.fail = full
+		if _, err := f.Write(ctx, []byte("a line\nmore")); !errors.Is(err, full) {
+			t.Fatalf("got %v, want %v", err, full)
+		}
+		s.fail = nil
+		want, wantErr := []string{"next\n"}, full
+		if again {
+			want, wantErr = []string{"half of a line\n", "more", "next\n"}, nil
+			if _, err := f.Write(ctx, []byte("a line\nmore")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := f.End(ctx); !errors.Is(err, wantErr) {
+			t.Fatalf("written again %t: End gave %v, want %v", again, err, wantErr)
+		}
+		if _, err := f.Write(ctx, []byte("next\n")); err != nil || !slices.Equal(s.stored, want) {
+			t.Fatalf("written again %t: %v, stored %q, want %q", again, err, s.stored, want)
+		}
+	}
+}
+
 func TestFramerOneBatchAWrite(t *testing.T) {
 	var s sink
 	f := newFramer(FramerOptions{}, s.append)
