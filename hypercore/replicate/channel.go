@@ -32,6 +32,7 @@ type channel struct {
 	seeks  bool // it answers seeks
 
 	requests              map[uint64]*request // by id; what we asked
+	coming                coming              // nodes that downloads will bring
 	lastID                uint64
 	lateLeft              int // answers to cancelled requests that may still come
 	pushes                int

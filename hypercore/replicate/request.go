@@ -39,6 +39,11 @@ type request struct {
 	ready    bool // completed and on its way
 	applying bool // its answer is being checked
 	over     bool
+
+	// Guarded by ch.coming.
+	brings []uint64 // nodes
+	leans  bool     // on what others bring
+	ended  bool
 }
 
 // ask sends a request on a channel. The caller has seen to it that there is room.
@@ -74,6 +79,7 @@ func (m *machine) release(r *request) {
 	r.over = true
 	ch := r.ch
 	c := ch.core
+	ch.coming.end(r)
 	delete(ch.requests, r.id)
 	ch.peer.inflight--
 	ch.peer.inflightSize -= r.cost
@@ -276,6 +282,9 @@ func (m *machine) beyond(r *request, now time.Time) {
 // must end, and the request stays in the books until removePeer moves it on.
 func (m *machine) applied(r *request, err error, now time.Time) error {
 	ch := r.ch
+	if errors.Is(err, merkle.ErrMissingNode) && ch.coming.fell(r) {
+		err = hypercore.ErrStale
+	}
 	if r.over { // the channel was closed meanwhile
 		return faultOf(err)
 	}

@@ -108,6 +108,9 @@ func (s *sender) complete(o outgoing) (q wire.Request, send bool, err error) {
 	case forBlock:
 		var nodes uint64
 		nodes, err = o.log.Missing(2 * r.index)
+		if err == nil && !o.urgent && r.cost < leanBelow {
+			nodes = r.ch.coming.lean(r, nodes)
+		}
 		q.Block = &merkle.BlockRequest{Index: r.index, Nodes: nodes}
 	case forNode:
 		hash.Index = r.index
