@@ -132,7 +132,11 @@ func usage(format string, args ...any) error {
 
 // usageError is a flag that cli could not parse.
 func usageError(c *cli.Context, err error, _ bool) error {
-	return usage("%v; see %s --help", err, strings.TrimSpace(c.App.Name+" "+c.Command.Name))
+	called := c.App.Name
+	if c.Command.Name != called {
+		called = strings.TrimSpace(called + " " + c.Command.Name)
+	}
+	return usage("%v; see %s --help", err, called)
 }
 
 // arguments checks how many arguments a command got.

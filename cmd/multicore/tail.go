@@ -18,7 +18,7 @@ func (p *program) tailCommand() *cli.Command {
 		Flags: readFlags(
 			&cli.StringFlag{Name: "number", Aliases: []string{"n"}, Usage: "the last `N` blocks of each core, or with +N from block N on", Value: "10", EnvVars: env("number")},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "wait for more", EnvVars: env("follow")},
-			&cli.BoolFlag{Name: "blocks", Usage: "print `Block 7 in Core <hex>: …`, one line a block", EnvVars: env("blocks")},
+			&cli.BoolFlag{Name: "blocks", Usage: "print one line a block, such as: Block 7 in Core 5b3c…e1: hello", EnvVars: env("blocks")},
 		),
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 0, 1); err != nil {
