@@ -72,11 +72,12 @@ func (d *descriptor) shut() {
 	if d.f == nil {
 		return
 	}
-	if d.dirty.Swap(false) {
+	if d.dirty.Load() {
 		if err := d.f.Datasync(); err != nil {
 			d.core.fail(err)
 			d.f.Forget()
 		}
+		d.dirty.Store(false) // only now: until then a sync has to wait for mu
 	}
 	// The content is on the disk or the core has failed: nothing left to learn.
 	d.f.Close()
