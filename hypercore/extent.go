@@ -42,7 +42,8 @@ func (c *Core) still(v view) bool {
 }
 
 // cursor remembers where the block behind the last one read begins, so that
-// reading in order needs one node a block.
+// reading in order needs one node a block. Only what follows from a block that
+// is held goes in: of others a peer may have lied about the size (merkle.Check).
 type cursor struct {
 	mu                 sync.Mutex
 	era, index, offset uint64
@@ -80,7 +81,6 @@ func (c *Core) extent(v view, i uint64) (off, size uint64, err error) {
 		return 0, 0, &DamageError{File: "tree", Offset: 2 * i * treeNodeBytes,
 			Reason: fmt.Sprintf("block %d ends beyond the %d bytes of the log", i, v.size)}
 	}
-	c.cursor.put(v.era, i+1, off+leaf.Size)
 	return off, leaf.Size, nil
 }
 

@@ -56,6 +56,7 @@ func (c *Core) readBlock(v view, i uint64) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.cursor.put(v.era, i+1, off+size)
 	block := make([]byte, size)
 	if _, err := c.files.ReadBlocks(block, int64(off)); err != nil && (size > 0 || err != io.EOF) {
 		return nil, fmt.Errorf("block %d: %w", i, err)
