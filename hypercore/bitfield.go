@@ -166,18 +166,33 @@ func (b *bitfield) copyTo(start uint64, words []uint32) {
 	}
 }
 
-// last is one more than the highest block held.
-func (b *bitfield) last() uint64 {
-	end := b.contiguous
-	for n, p := range b.pages {
-		for w := pageWords - 1; w >= 0; w-- {
-			if p[w] != 0 {
-				end = max(end, n*pageBits+uint64(w)*64+uint64(bits.Len64(p[w])))
-				break
+// next is the first block held from that one on. It looks at pages, so that gaps
+// cost nothing.
+func (b *bitfield) next(from uint64) (uint64, bool) {
+	if from < b.contiguous {
+		return from, true
+	}
+	for {
+		n := from / pageBits
+		if p := b.pages[n]; p != nil {
+			mask := ^uint64(0) << (from % 64)
+			for w := from % pageBits / 64; w < pageWords; w++ {
+				if word := p[w] & mask; word != 0 {
+					return n*pageBits + w*64 + uint64(bits.TrailingZeros64(word)), true
+				}
+				mask = ^uint64(0)
 			}
 		}
+		found := false
+		for later := range b.pages {
+			if later > n && (!found || later*pageBits < from) {
+				found, from = true, later*pageBits
+			}
+		}
+		if !found {
+			return 0, false
+		}
 	}
-	return end
 }
 
 // takeChanged gives the records of the pages that changed since the last call,

@@ -21,17 +21,20 @@ func checkBitfield(t testing.TB, b *bitfield, m model, end uint64) {
 	if b.contiguous != m.contiguous() {
 		t.Fatalf("contiguous %d, want %d", b.contiguous, m.contiguous())
 	}
-	last := uint64(0)
+	next, more := b.next(0)
 	for i := range end {
 		if b.has(i) != m[i] {
 			t.Fatalf("bit %d is %v", i, b.has(i))
 		}
 		if m[i] {
-			last = i + 1
+			if !more || next != i {
+				t.Fatalf("next is %d, %v, want %d", next, more, i)
+			}
+			next, more = b.next(i + 1)
 		}
 	}
-	if b.last() != last {
-		t.Fatalf("last %d, want %d", b.last(), last)
+	if more {
+		t.Fatalf("%d comes after the last", next)
 	}
 	words := make([]uint32, end/32+2)
 	b.copyTo(0, words)

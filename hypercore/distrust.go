@@ -90,7 +90,23 @@ func (c *Core) distrust(t merkle.Tree, index uint64) (erased bool, err error) {
 	if len(doubtful) == 0 {
 		return false, nil
 	}
-	return true, c.eraseDoubtful(doubtful)
+	given := index%2 == 0 && c.Has(index/2)
+	if err := c.eraseDoubtful(doubtful); err != nil || given {
+		return true, err
+	}
+	// Nobody would fetch what was erased. A block that is given up with its whole
+	// path brings it back.
+	top, _ := rootAbove(t, index)
+	for n := index; ; n = merkle.Parent(n) {
+		lo, hi := merkle.Span(n)
+		if i, ok := c.bits.next(lo / 2); ok && i <= hi/2 {
+			_, err := c.distrust(t, 2*i)
+			return true, err
+		}
+		if n == top.Index {
+			return true, nil
+		}
+	}
 }
 
 // rootAbove is the root of t that has node index below it.

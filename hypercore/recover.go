@@ -260,10 +260,8 @@ func (c *Core) dropBeyond() error {
 		return &DamageError{File: "blocks", Offset: uint64(blocks), Reason: fmt.Sprintf("the file ends within block %d", from)}
 	}
 	lost := 0
-	for i := from; i < c.bits.last(); i++ { // only those who hold c.write change bits
-		if !c.bits.has(i) {
-			continue
-		}
+	// Only those who hold c.write change bits.
+	for i, ok := c.bits.next(from); ok; i, ok = c.bits.next(i + 1) {
 		off, size, err := c.extent(v, i)
 		if err != nil && !errors.Is(err, merkle.ErrMissingNode) && !errors.Is(err, ErrDamaged) {
 			return err
