@@ -106,11 +106,15 @@ func (c *Core) open(o Options) error {
 		return err
 	}
 	c.own = c.pair != nil
+	known := false // as one of ours
 	if info != nil {
 		c.recorded = true
-		c.own = c.own || info.own
+		known = info.own
+		c.own = c.own || known
 		c.held, c.unheld = info.held, info.unheld
-	} else if c.own && o.Hold {
+		c.infoDirty = c.own && !known
+	}
+	if c.own && !known && o.Hold {
 		c.held, c.unheld, c.infoDirty = true, o.Unheld, true
 	}
 	if err := c.chooseManifest(o, info); err != nil {

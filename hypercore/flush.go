@@ -115,8 +115,12 @@ func (f *Flusher) flush(ctx context.Context, c *Core) error {
 	if c.queued.Load() {
 		r = f.next
 	}
+	closed := f.closed
 	f.mu.Unlock()
 	if r == nil {
+		if closed && c.unflushed() {
+			return ErrClosed
+		}
 		return nil
 	}
 	if err := r.wait(ctx); err != nil {
@@ -242,7 +246,7 @@ func (f *Flusher) do(r *round, cores []*Core) {
 func (f *Flusher) abandon(r *round, snaps []*snapshot, err error) {
 	err = fmt.Errorf("commit heads: %w", err)
 	f.log.Error("heads were not committed", "cores", len(snaps), "err", err)
-	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+	full := (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, storage.ErrFailed)
 	for _, s := range snaps {
 		s.restore()
 		r.errs[s.core] = err

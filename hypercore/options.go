@@ -16,7 +16,7 @@ type Options struct {
 
 	// Hold makes a new own core sign nothing beyond Unheld blocks until
 	// Release; the hold stays over reopening. For a core that the store knows
-	// already it is ignored.
+	// as an own one already it is ignored.
 	Hold   bool
 	Unheld uint64
 

@@ -26,7 +26,7 @@ func (c *Core) snapshot() *snapshot {
 	c.committing.Lock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failed != nil || !c.headDirty && !c.infoDirty && len(c.bits.changed) == 0 {
+	if c.failed != nil || !c.dirty() {
 		c.committing.Unlock()
 		return nil
 	}
@@ -51,6 +51,16 @@ func (c *Core) snapshot() *snapshot {
 	s.record = headRecord{grown: c.grown}
 	c.headDirty, c.infoDirty = false, false
 	return s
+}
+
+// dirty reports whether there is something to flush. c.mu is held.
+func (c *Core) dirty() bool { return c.headDirty || c.infoDirty || len(c.bits.changed) > 0 }
+
+// unflushed is dirty for who does not hold c.mu.
+func (c *Core) unflushed() bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.dirty()
 }
 
 // record is the core's record. c.mu is held.
