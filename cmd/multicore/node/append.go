@@ -63,7 +63,7 @@ func (n *Node) Append(ctx context.Context, r control.AppendRequest, in io.Reader
 	if err != nil {
 		err = fmt.Errorf("after %d messages that were appended: %w", f.Messages(), err)
 	}
-	if ferr := own.Flush(ctx); err == nil {
+	if ferr := own.Flush(context.WithoutCancel(ctx)); err == nil {
 		err = ferr
 	}
 	return &control.AppendResult{Messages: f.Messages(), Bytes: f.Bytes(), Reachable: n.net != nil}, coded(err)

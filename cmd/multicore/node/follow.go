@@ -99,11 +99,7 @@ func (n *Node) List(ctx context.Context) ([]control.Followed, error) {
 	}
 	out := make([]control.Followed, 0, len(list))
 	for _, f := range list {
-		cores, err := n.coresOf(f.Key)
-		if err != nil {
-			return nil, coded(err)
-		}
-		out = append(out, control.Followed{Key: f.Key.String(), Name: f.Name, Cores: cores})
+		out = append(out, control.Followed{Key: f.Key.String(), Name: f.Name, Cores: n.coresOf(f.Key)})
 	}
 	return out, nil
 }

@@ -123,8 +123,9 @@ func (n *Node) start(ctx context.Context) error {
 	n.followMu.Lock()
 	defer n.followMu.Unlock()
 	for _, f := range list {
+		// One copy that is damaged is no reason to serve nothing else.
 		if err := n.keepWhole(f.Key); err != nil {
-			return fmt.Errorf("followed %s: %w", f.Key, err)
+			n.log.Error("a followed multicore cannot be opened", "key", f.Key, "err", err)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -17,6 +18,7 @@ import (
 	"multicore/cmd/multicore/control"
 	"multicore/corestore/multicore"
 	"multicore/hypercore"
+	"multicore/hypercore/storage"
 )
 
 // start opens a node on a store of its own. Those with peers speak on loopback,
@@ -53,6 +55,55 @@ func stranger(b byte) hypercore.Key {
 	var k hypercore.Key
 	copy(k[:], bytes.Repeat([]byte{b}, len(k)))
 	return k
+}
+
+// A followed multicore whose records are damaged is named in the log and shown
+// without cores; the store opens and the others are served.
+func TestDamagedFollowed(t *testing.T) {
+	bad, good := stranger(7), stranger(9)
+	o := Options{Dir: t.TempDir(), Create: true, Network: &Network{Listen: []string{"/ip4/127.0.0.1/tcp/0"}, DHT: "off"}}
+	n, err := Open(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range []hypercore.Key{bad, good} {
+		if err := n.Follow(t.Context(), control.FollowRequest{Key: key.String()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := n.Close(); err != nil {
+		t.Fatal(err)
+	}
+	st, err := storage.Open(o.Dir, storage.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := bad.Discovery()
+	if err := st.Update(func(tx storage.Tx) error { return tx.Bucket("core").Put(id[:], []byte("damaged")) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := st.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	var log bytes.Buffer
+	o.Log = slog.New(slog.NewTextHandler(&log, nil))
+	if n, err = Open(t.Context(), o); err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	if !strings.Contains(log.String(), bad.String()) || strings.Contains(log.String(), good.String()) {
+		t.Errorf("log says: %s", log.String())
+	}
+	list, err := n.List(t.Context())
+	if err != nil || len(list) != 2 {
+		t.Fatalf("%d followed, %v", len(list), err)
+	}
+	for _, f := range list {
+		if want := f.Key == good.String(); want != (len(f.Cores) > 0) {
+			t.Errorf("%s has %d cores", f.Key, len(f.Cores))
+		}
+	}
 }
 
 // The list of the followed in the store and what is downloaded are one thing,

@@ -65,6 +65,10 @@ func SplitPath(path string) (head, core string) {
 	return head, core
 }
 
+// nameLike is up to how many characters what is neither a key nor a name is
+// taken for a mistyped name rather than a mistyped key.
+const nameLike = 32
+
 // keyOf reads a key, or the name of a followed multicore.
 func (n *Node) keyOf(s string) (hypercore.Key, error) {
 	key, err := hypercore.ParseKey(s)
@@ -79,6 +83,10 @@ func (n *Node) keyOf(s string) (hypercore.Key, error) {
 		if f.Name != "" && f.Name == s {
 			return f.Key, nil
 		}
+	}
+	if len(s) <= nameLike && multicore.CheckName(s) == nil {
+		return key, &control.Error{Code: control.NotFound, Err: err,
+			Text: fmt.Sprintf("no followed multicore is called %s, and a key has 64 hex or 52 z-base-32 characters; multicore ls shows what is followed", s)}
 	}
 	return key, &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
 }

@@ -37,11 +37,7 @@ func (n *Node) Status(ctx context.Context) (*control.Status, error) {
 	slices.SortFunc(st.Mounts, func(a, b control.Mount) int { return strings.Compare(a.Path, b.Path) })
 	slices.SortFunc(open, func(a, b hypercore.Key) int { return bytes.Compare(a[:], b[:]) })
 	for _, key := range open {
-		cores, err := n.coresOf(key)
-		if err != nil {
-			return nil, coded(err)
-		}
-		st.Cores = append(st.Cores, cores...)
+		st.Cores = append(st.Cores, n.coresOf(key)...)
 	}
 	if n.net != nil {
 		n.network(st)
@@ -64,11 +60,13 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 	return out
 }
 
-// coresOf describes the cores of a multicore that may not be open.
-func (n *Node) coresOf(key hypercore.Key) ([]control.Core, error) {
+// coresOf describes the cores of a multicore that may not be open; none of one
+// that cannot be opened, so that the others are shown all the same.
+func (n *Node) coresOf(key hypercore.Key) []control.Core {
 	r, release, err := n.acquire(key)
 	if err != nil {
-		return nil, err
+		n.log.Error("a multicore cannot be opened", "key", key, "err", err)
+		return []control.Core{}
 	}
 	defer release()
 	known, _ := r.Known()
@@ -76,7 +74,7 @@ func (n *Node) coresOf(key hypercore.Key) ([]control.Core, error) {
 	for _, c := range known {
 		out = append(out, n.core(key.String()+"/"+c.Name, c.Core))
 	}
-	return out, nil
+	return out
 }
 
 func (n *Node) network(st *control.Status) {
