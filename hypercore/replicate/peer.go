@@ -146,7 +146,7 @@ func (m *machine) heardFrom(p *peer, total uint64, now time.Time) {
 	p.heard, p.received = now, total
 }
 
-// resting says that p was slow and is asked nothing for now.
+// resting says that p was slow and is asked nothing until the rest is over.
 func (p *peer) resting(now time.Time) bool { return now.Before(p.restUntil) }
 
 // room says whether one more request fits the window.
