@@ -27,6 +27,15 @@
 // and the lower id is the initiator, whoever dialled or opened. libp2p has
 // encrypted and authenticated the connection already.
 //
+// # JavaScript peers
+//
+// They speak Hypercore's own encrypted stream over plain TCP, package
+// secretstream: no libp2p, no discovery. A node listens for them and keeps a
+// stream to the addresses it was given; the side that dialled is the initiator.
+// Each such stream is a peer of its own. Connections are bounded in all, by
+// address and in the handshake; an address that misbehaved is refused for some
+// minutes.
+//
 // # Discovery
 //
 // All at once: provider records in kad-dht, under the CIDv1 with codec raw and

@@ -5,7 +5,7 @@ import "fmt"
 // OptionError says that an address or a mode in Options makes no sense: the
 // user can put it right.
 type OptionError struct {
-	Option string // "listen", "bootstrap", "peer" or "dht"
+	Option string // "listen", "bootstrap", "peer", "dht", "hypercore-listen" or "hypercore-peer"
 	Value  string
 	Err    error
 }

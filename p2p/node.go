@@ -17,14 +17,15 @@ import (
 // Node is a libp2p host, its discovery loops and the streams it made. Safe for
 // concurrent use.
 type Node struct {
-	o         Options
-	log       *slog.Logger
-	host      host.Host
-	away      *away
-	links     *links
-	found     *found
-	discovery *discovery // nil with DHTOff
-	kick      pulse      // a peer from the command line was connected
+	o          Options
+	log        *slog.Logger
+	host       host.Host
+	away       *away
+	links      *links
+	found      *found
+	discovery  *discovery // nil with DHTOff
+	javascript *javascript
+	kick       pulse // a peer from the command line was connected
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -110,6 +111,9 @@ func start(ctx context.Context, o Options, sw swarm) (_ *Node, err error) {
 	for _, s := range peers {
 		n.spawn(func() { n.keepConnected(n.ctx, s, nil) })
 	}
+	if err := n.startJavaScript(sw); err != nil {
+		return nil, err
+	}
 	n.startGoodPeers(sw)
 	if o.MDNS {
 		n.startMeeting()
@@ -188,6 +192,8 @@ func (n *Node) Status() Status {
 			RTT:       n.host.Peerstore().LatencyEWMA(c.RemotePeer()),
 		})
 	}
+	addr, peers := n.javascript.status()
+	st.HypercoreTCP, st.Peers = addr, append(st.Peers, peers...)
 	return st
 }
 

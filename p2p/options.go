@@ -39,28 +39,34 @@ type Options struct {
 	DHTServer bool             // answer others' queries in the public DHT
 	Bootstrap []string         // full /p2p/ multiaddrs; in the public DHT they take the place of libp2p's own
 	Peers     []string         // multiaddrs to keep connected, with or without /p2p/
-	MDNS      bool             // mDNS and the meeting place on this machine
-	Announce  bool             // allow Join to announce
-	Version   string           // of the program, for the user agent
-	Log       *slog.Logger     // nil: discarded
+	// HypercoreListen and HypercorePeers are addresses HOST:PORT for peers that
+	// speak Hypercore's own encrypted stream over plain TCP, as JavaScript does.
+	HypercoreListen []string
+	HypercorePeers  []string // kept connected
+
+	MDNS     bool         // mDNS and the meeting place on this machine
+	Announce bool         // allow Join to announce
+	Version  string       // of the program, for the user agent
+	Log      *slog.Logger // nil: discarded
 }
 
 // Status is what a node is doing now.
 type Status struct {
 	PeerID       string
 	Addrs        []string // full /p2p/ multiaddrs
+	HypercoreTCP string   // HOST:PORT, the first of HypercoreListen; "" without
 	DHT          DHTMode
 	RoutingTable int       // peers in it
 	LastProvide  time.Time // when a provider record was last stored with a peer; zero: never
 	Asked        int       // distinct peers asked for providers so far
-	Peers        []Peer    // with a replication stream, by id
+	Peers        []Peer    // with a replication stream: libp2p's by id, then JavaScript's
 }
 
 // Peer is one at the other end of a replication stream.
 type Peer struct {
-	ID        string
-	Addr      string        // multiaddr of its end of the connection
-	Transport string        // tcp, quic, or as libp2p names another
+	ID        string        // the libp2p id, or hypercore:KEY@HOST:PORT with the start of its static key
+	Addr      string        // multiaddr of its end of the connection, HOST:PORT of a JavaScript peer
+	Transport string        // tcp, quic, or as libp2p names another; hypercore-tcp
 	Relayed   bool          // through a third peer
 	RTT       time.Duration // smoothed; 0: not measured yet
 }

@@ -40,9 +40,11 @@ func (f *fakeSwarm) Serve(ctx context.Context, c replicate.Conn) error {
 		f.changed.beat()
 		return fmt.Errorf("test: %w", replicate.ErrMisbehaved)
 	}
-	hello := append([]byte{0}, c.HandshakeHash[:]...)
+	// One frame, as streams that are made of frames want it: role and hash.
+	hello := append([]byte{65, 0, 0, 0}, c.HandshakeHash[:]...)
+	const role = 3
 	if c.Initiator {
-		hello[0] = 1
+		hello[role] = 1
 	}
 	if _, err := c.Stream.Write(hello); err != nil {
 		return err
@@ -52,10 +54,10 @@ func (f *fakeSwarm) Serve(ctx context.Context, c replicate.Conn) error {
 		return err
 	}
 	f.mu.Lock()
-	if !bytes.Equal(theirs[1:], hello[1:]) {
+	if !bytes.Equal(theirs[role+1:], hello[role+1:]) {
 		f.faults = append(f.faults, errors.New("the two ends have different handshake hashes"))
 	}
-	if theirs[0] == hello[0] {
+	if theirs[role] == hello[role] {
 		f.faults = append(f.faults, errors.New("both ends have the same role"))
 	}
 	if f.serves[c.Peer]++; f.serves[c.Peer] > 1 {

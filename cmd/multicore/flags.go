@@ -19,6 +19,8 @@ func networkFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "dht-server", Category: category, Usage: "answer DHT queries of others", EnvVars: env("dht-server")},
 		&cli.StringSliceFlag{Name: "bootstrap", Category: category, Usage: "enter the DHT through `ADDR`, a multiaddr with its /p2p/ part", EnvVars: env("bootstrap")},
 		&cli.StringSliceFlag{Name: "peer", Category: category, Usage: "keep a connection to `ADDR`, a multiaddr", EnvVars: env("peer")},
+		&cli.StringSliceFlag{Name: "hypercore-listen", Category: category, Usage: "let JavaScript peers connect to `HOST:PORT` over plain TCP", EnvVars: env("hypercore-listen")},
+		&cli.StringSliceFlag{Name: "hypercore-peer", Category: category, Usage: "keep a connection to a JavaScript peer at `HOST:PORT`", EnvVars: env("hypercore-peer")},
 		&cli.BoolFlag{Name: "mdns", Category: category, Usage: "find peers on the local network and this machine", Value: true, EnvVars: env("mdns")},
 		&cli.BoolFlag{Name: "announce", Category: category, Usage: "tell others that this node has what it serves", Value: true, EnvVars: env("announce")},
 	}
@@ -29,6 +31,7 @@ func network(c *cli.Context) (*node.Network, error) {
 	n := &node.Network{
 		Listen: c.StringSlice("listen"), DHT: c.String("dht"), DHTServer: c.Bool("dht-server"),
 		Bootstrap: c.StringSlice("bootstrap"), Peers: c.StringSlice("peer"),
+		HypercoreListen: c.StringSlice("hypercore-listen"), HypercorePeers: c.StringSlice("hypercore-peer"),
 		MDNS: c.Bool("mdns"), Announce: c.Bool("announce"),
 	}
 	switch n.DHT {

@@ -37,6 +37,11 @@ func (p *program) serveCommand() *cli.Command {
 						return err
 					}
 				}
+				if tcp := st.Node.HypercoreTCP; tcp != nil {
+					if err := p.result("JavaScript peers connect to %s", *tcp); err != nil {
+						return err
+					}
+				}
 			}
 			p.note("serving %s", p.store)
 			<-c.Context.Done()

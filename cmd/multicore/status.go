@@ -54,6 +54,9 @@ func (p *program) showStatus(st *control.Status, s *session) error {
 		for _, a := range n.Addrs {
 			fmt.Fprintf(w, "address\t%s\n", a)
 		}
+		if n.HypercoreTCP != nil {
+			fmt.Fprintf(w, "hypercore TCP\t%s\n", *n.HypercoreTCP)
+		}
 		fmt.Fprintf(w, "DHT\t%s, %d in its table\n", n.DHT.Mode, n.DHT.RoutingTable)
 	}
 	for _, c := range st.Cores {

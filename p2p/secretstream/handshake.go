@@ -99,11 +99,11 @@ func handshake(ctx context.Context, c net.Conn, o Options) (*Conn, error) {
 func (s *Conn) shake(o Options) (err error) {
 	static := o.Static
 	if static == nil {
-		if static, err = generate(o.Rand); err != nil {
+		if static, err = GenerateKeyPair(o.Rand); err != nil {
 			return err
 		}
 	}
-	ephemeral, err := generate(o.Rand)
+	ephemeral, err := GenerateKeyPair(o.Rand)
 	if err != nil {
 		return err
 	}

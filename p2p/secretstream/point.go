@@ -2,6 +2,7 @@ package secretstream
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/sha512"
 	"errors"
 	"io"
@@ -35,7 +36,11 @@ func NewKeyPair(seed [32]byte) *KeyPair {
 // Public is the compressed public key.
 func (k *KeyPair) Public() [32]byte { return k.public }
 
-func generate(random io.Reader) (*KeyPair, error) {
+// GenerateKeyPair makes a key pair from 32 bytes of random; nil is crypto/rand.
+func GenerateKeyPair(random io.Reader) (*KeyPair, error) {
+	if random == nil {
+		random = rand.Reader
+	}
 	var seed [32]byte
 	if _, err := io.ReadFull(random, seed[:]); err != nil {
 		return nil, err

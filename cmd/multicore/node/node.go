@@ -103,7 +103,9 @@ func (n *Node) start(ctx context.Context) error {
 		n.net, err = p2p.New(ctx, p2p.Options{
 			Identity: filepath.Join(n.store.Dir(), "identity"), Settings: n.store, Swarm: n.swarm,
 			Listen: nw.Listen, DHT: p2p.DHTMode(nw.DHT), DHTServer: nw.DHTServer,
-			Bootstrap: nw.Bootstrap, Peers: nw.Peers, MDNS: nw.MDNS, Announce: nw.Announce,
+			Bootstrap: nw.Bootstrap, Peers: nw.Peers,
+			HypercoreListen: nw.HypercoreListen, HypercorePeers: nw.HypercorePeers,
+			MDNS: nw.MDNS, Announce: nw.Announce,
 			Version: n.opts.Version, Log: n.log,
 		})
 		if err != nil {

@@ -35,11 +35,13 @@ type Options struct {
 
 // Network says how the node reaches peers; see the flags of the same names.
 type Network struct {
-	Listen    []string
-	DHT       string // public, private, off
-	DHTServer bool
-	Bootstrap []string
-	Peers     []string
-	MDNS      bool
-	Announce  bool
+	Listen          []string
+	DHT             string // public, private, off
+	DHTServer       bool
+	Bootstrap       []string
+	Peers           []string
+	HypercoreListen []string
+	HypercorePeers  []string
+	MDNS            bool
+	Announce        bool
 }

@@ -84,6 +84,9 @@ func (n *Node) network(st *control.Status) {
 	if st.Node.Addrs == nil {
 		st.Node.Addrs = []string{}
 	}
+	if net.HypercoreTCP != "" {
+		st.Node.HypercoreTCP = &net.HypercoreTCP
+	}
 	if !net.LastProvide.IsZero() {
 		at := net.LastProvide.UTC()
 		st.Node.DHT.LastProvide = &at
