@@ -253,6 +253,7 @@ func (j *javascript) serve(ctx context.Context, c *net.TCPConn, initiator bool, 
 		Initiator:     initiator,
 		HandshakeHash: s.HandshakeHash(),
 		Peer:          name,
+		Single:        true,
 	})
 }
 

@@ -20,6 +20,7 @@ type conn struct {
 	stream io.ReadWriteCloser
 	peer   *peer
 	since  time.Time
+	single bool // see Conn
 
 	sent, received atomic.Uint64
 
@@ -32,7 +33,7 @@ type conn struct {
 
 func newConn(s *Swarm, c Conn) *conn {
 	return &conn{
-		swarm: s, stream: c.Stream, since: time.Now(),
+		swarm: s, stream: c.Stream, single: c.Single, since: time.Now(),
 		kicked: make(chan struct{}, 1),
 		failed: make(chan struct{}),
 	}

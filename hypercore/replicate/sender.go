@@ -80,8 +80,9 @@ func (s *sender) send(o outgoing) error {
 		if err != nil || !send {
 			return err
 		}
-		if q.Block != nil && o.request.cost >= aloneAt {
-			// JavaScript answers a batch with a batch, which may exceed a frame (spec 18).
+		// Answers to what shares a frame may share one too (spec 18.1), which
+		// large blocks overflow.
+		if s.conn.single || q.Block != nil && o.request.cost >= aloneAt {
 			return s.single(o.channel, q)
 		}
 		o.message = q

@@ -100,6 +100,11 @@ type Conn struct {
 	Initiator     bool     // our role in the handshake; the ends differ
 	HandshakeHash [64]byte // the same at both ends, and at no other stream
 	Peer          string   // for logs and Peers: the libp2p peer id
+
+	// Single is for a JavaScript peer, which gathers its answers to the requests
+	// of one frame in one frame, and destroys the stream where that gets too
+	// large (spec 18.1): each request then travels in a frame of its own.
+	Single bool
 }
 
 // Serve replicates over c until the stream ends (io.EOF), ctx ends (its error),

@@ -158,18 +158,25 @@ func connect(t testing.TB, a, b *node) *link {
 }
 
 func connectOver(t testing.TB, a, b *node, x, y io.ReadWriteCloser) *link {
+	return serveBoth(t, a, b, Conn{Stream: x}, Conn{Stream: y})
+}
+
+// serveBoth is connectOver with what else there is to say of the streams.
+func serveBoth(t testing.TB, a, b *node, ac, bc Conn) *link {
 	var hash [64]byte
 	for i := range hash {
 		hash[i] = byte(rand.Uint32())
 	}
+	ac.Initiator, ac.HandshakeHash, ac.Peer = true, hash, b.name
+	bc.HandshakeHash, bc.Peer = hash, a.name
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &link{}
 	var both sync.WaitGroup
 	both.Go(func() {
-		l.errA = a.swarm.Serve(ctx, Conn{Stream: x, Initiator: true, HandshakeHash: hash, Peer: b.name})
+		l.errA = a.swarm.Serve(ctx, ac)
 	})
 	both.Go(func() {
-		l.errB = b.swarm.Serve(ctx, Conn{Stream: y, HandshakeHash: hash, Peer: a.name})
+		l.errB = b.swarm.Serve(ctx, bc)
 	})
 	l.cut = func() {
 		cancel()
