@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test. As root it installs what the tests of mounts and network
 # namespaces need; without root they are skipped, with the reason, unless
-# CI=true, when a missing tool is a failure.
+# CI=true, when a missing tool is a failure. So it is with Node and npm, for the
+# tests against the JavaScript packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,6 +18,11 @@ fi
 
 mounts() { { grep 'fuse.multicore' /proc/self/mountinfo || true; } | cut -d ' ' -f 5 | sort; }
 before=$(mounts)
+
+if ! (cd scripts/interop && npm ci --no-audit --no-fund --silent); then
+  echo "test.sh: no JavaScript packages; the tests against them need npm" >&2
+  [ "${CI:-}" != true ] || exit 1
+fi
 
 unformatted=$(gofmt -l .)
 if [ -n "$unformatted" ]; then

@@ -180,9 +180,18 @@ func (l *lab) received(store string) (n uint64) {
 // start starts a program that goes on until it is stopped or the test ends.
 func (l *lab) start(args ...string) *process {
 	l.t.Helper()
+	return l.startFrom(nil, args...)
+}
+
+// startFrom is start with a standard input, nil for an empty one.
+func (l *lab) startFrom(stdin *os.File, args ...string) *process {
+	l.t.Helper()
 	p := &process{t: l.t, args: args, done: make(chan struct{})}
 	p.cmd = l.command(context.Background(), args...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.out, &p.errs
+	if stdin != nil {
+		p.cmd.Stdin = stdin
+	}
 	if err := p.cmd.Start(); err != nil {
 		l.t.Fatal(err)
 	}
