@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"bytes"
+	"slices"
 	"time"
 
 	"multicore/hypercore"
@@ -210,12 +212,15 @@ func (m *machine) closed(p *peer, remote uint64, now time.Time) {
 
 // reopen opens again what a peer closed for want of interest.
 func (m *machine) reopen(p *peer, now time.Time) {
+	var ids []hypercore.DiscoveryKey
 	for id, r := range p.reopens {
-		if r.at.IsZero() || now.Before(r.at) {
-			continue
+		if !r.at.IsZero() && !now.Before(r.at) {
+			ids = append(ids, id)
 		}
-		r.at = time.Time{}
-		p.reopens[id] = r
+	}
+	slices.SortFunc(ids, func(a, b hypercore.DiscoveryKey) int { return bytes.Compare(a[:], b[:]) })
+	for _, id := range ids {
+		p.reopens[id] = reopening{count: p.reopens[id].count}
 		if c := m.cores[id]; c != nil {
 			m.offer(p, c)
 		}

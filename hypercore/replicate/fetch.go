@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -88,11 +90,18 @@ func (m *machine) stored(c *core, from, to uint64) {
 		}
 		return
 	}
-	for w, f := range c.fetches {
-		if w.kind == forBlock && w.index >= from && w.index < to {
+	for _, f := range c.fetching() {
+		if w := f.want; w.kind == forBlock && w.index >= from && w.index < to {
 			m.finish(c, f, nil)
 		}
 	}
+}
+
+// fetching lists the fetches in an order that is the same in every run.
+func (c *core) fetching() []*fetch {
+	return slices.SortedFunc(maps.Values(c.fetches), func(a, b *fetch) int {
+		return cmp.Or(cmp.Compare(a.want.kind, b.want.kind), cmp.Compare(a.want.index, b.want.index))
+	})
 }
 
 // deny notes that a peer could not give it.

@@ -25,7 +25,8 @@ type log interface {
 }
 
 // machine is all replication of a process as a state machine: it has no
-// goroutine, no clock and no I/O. Events go in as method calls with the time;
+// goroutine, no clock and no I/O, and what it does follows from the events alone,
+// never from the order of a map. Events go in as method calls with the time;
 // what is to be sent gathers in the peers, who is to send in woken, what is to
 // be logged in notes, what is to be closed in closers, whose hold is to end in
 // holds. Not for concurrent use.
@@ -213,7 +214,7 @@ func (m *machine) detach(c *core, a *attachment, lent *session, now time.Time) {
 
 // abandon ends all waits and requests for a core.
 func (m *machine) abandon(c *core) {
-	for _, f := range c.fetches {
+	for _, f := range c.fetching() {
 		m.finish(c, f, ErrClosed)
 	}
 	c.waiting = nil

@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"multicore/hypercore"
@@ -125,7 +127,8 @@ func (m *machine) removePeer(p *peer, now time.Time) {
 		m.unbind(ch, now)
 		m.forget(c)
 	}
-	for _, ch := range p.locals {
+	for _, id := range slices.Sorted(maps.Keys(p.locals)) {
+		ch := p.locals[id]
 		if c := ch.core; c != nil {
 			delete(p.channels, ch.id)
 			m.forget(c)
