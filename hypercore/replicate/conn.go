@@ -98,16 +98,22 @@ func (c *conn) read() error {
 				return fmt.Errorf("in a frame of %d bytes: %w", n, err)
 			}
 		}
-		if err := wire.EachMessage(buf, c.message); err != nil {
-			if errors.Is(err, wire.ErrMalformed) && !isMisbehaved(err) {
-				err = blame("%w", err)
-			}
+		if err := c.frame(buf); err != nil {
 			return err
 		}
 		if cap(buf) > firstChunk {
 			buf = nil
 		}
 	}
+}
+
+// frame takes one frame.
+func (c *conn) frame(b []byte) error {
+	err := wire.EachMessage(b, c.message)
+	if errors.Is(err, wire.ErrMalformed) && !isMisbehaved(err) {
+		err = blame("%w", err)
+	}
+	return err
 }
 
 // counter counts the bytes that are read.

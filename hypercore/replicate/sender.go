@@ -35,41 +35,47 @@ func (s *sender) idle() error {
 	return s.out.Flush()
 }
 
-// drain sends until nothing is left: what the machine says first, and answers
-// one by one in between, each made just before it is sent.
+// drain sends until nothing is left.
 func (s *sender) drain() error {
 	for {
-		var list []outgoing
-		var asked *served
-		s.conn.swarm.do(func(m *machine, _ time.Time) {
-			list = m.next(s.conn.peer, flushAt)
-			if len(list) == 0 {
-				asked = m.nextServed(s.conn.peer)
-			}
-		})
-		for _, o := range list {
-			if err := s.send(o); err != nil {
-				return err
-			}
-		}
-		if asked != nil {
-			if err := s.answer(asked); err != nil {
-				return err
-			}
-		}
-		if len(list) == 0 && asked == nil {
-			break
-		}
-		if s.batch.Len() >= flushAt {
-			if err := s.batch.Flush(); err != nil {
-				return err
-			}
+		if more, err := s.step(); err != nil || !more {
+			return err
 		}
 	}
-	if err := s.batch.Flush(); err != nil {
-		return err
+}
+
+// step sends some of what is left, what the machine says first, and answers one
+// by one in between, each made just before it is sent. more is false where
+// nothing was left, and all of it is with the stream.
+func (s *sender) step() (more bool, err error) {
+	var list []outgoing
+	var asked *served
+	s.conn.swarm.do(func(m *machine, _ time.Time) {
+		list = m.next(s.conn.peer, flushAt)
+		if len(list) == 0 {
+			asked = m.nextServed(s.conn.peer)
+		}
+	})
+	for _, o := range list {
+		if err := s.send(o); err != nil {
+			return false, err
+		}
 	}
-	return s.out.Flush()
+	if asked != nil {
+		if err := s.answer(asked); err != nil {
+			return false, err
+		}
+	}
+	more = len(list) > 0 || asked != nil
+	if !more || s.batch.Len() >= flushAt {
+		if err := s.batch.Flush(); err != nil {
+			return false, err
+		}
+	}
+	if more {
+		return true, nil
+	}
+	return false, s.out.Flush()
 }
 
 // send completes a message and adds it.

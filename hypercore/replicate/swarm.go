@@ -114,24 +114,23 @@ type Conn struct {
 // logged here, once.
 func (s *Swarm) Serve(ctx context.Context, c Conn) error {
 	n := newConn(s, c)
-	if !s.join(n, c) {
+	idle, ok := s.join(n, c)
+	if !ok {
 		c.Stream.Close()
 		return ErrClosed
 	}
 	defer s.serving.Done()
+	if idle != nil {
+		s.serving.Go(func() { s.tick(idle) })
+	}
 	err := n.run(ctx)
-	s.do(func(m *machine, now time.Time) {
-		m.removePeer(n.peer, now)
-		delete(s.conns, n.peer)
-		if len(s.conns) == 0 {
-			close(s.idle)
-		}
-	})
+	s.leave(n)
 	return err
 }
 
-// join adds a stream, unless the swarm is closed.
-func (s *Swarm) join(n *conn, c Conn) (ok bool) {
+// join adds a stream, unless the swarm is closed. For the first one idle is what
+// ends the ticker, which the caller is to start.
+func (s *Swarm) join(n *conn, c Conn) (idle <-chan struct{}, ok bool) {
 	s.do(func(m *machine, now time.Time) {
 		if s.closed {
 			return
@@ -140,13 +139,23 @@ func (s *Swarm) join(n *conn, c Conn) (ok bool) {
 		s.serving.Add(1)
 		if len(s.conns) == 0 {
 			s.idle = make(chan struct{})
-			idle := s.idle
-			s.serving.Go(func() { s.tick(idle) })
+			idle = s.idle
 		}
 		n.peer = m.addPeer(c.Peer, c.Initiator, c.HandshakeHash, now)
 		s.conns[n.peer] = n
 	})
-	return ok
+	return idle, ok
+}
+
+// leave forgets a stream that ended.
+func (s *Swarm) leave(n *conn) {
+	s.do(func(m *machine, now time.Time) {
+		m.removePeer(n.peer, now)
+		delete(s.conns, n.peer)
+		if len(s.conns) == 0 {
+			close(s.idle)
+		}
+	})
 }
 
 // tick lets the machine look at the clock while there are peers.
@@ -159,15 +168,20 @@ func (s *Swarm) tick(idle <-chan struct{}) {
 			return
 		case <-t.C:
 		}
-		s.do(func(m *machine, now time.Time) {
-			for p, c := range s.conns {
-				m.heardFrom(p, c.received.Load(), now)
-			}
-			for _, p := range m.tick(now) {
-				s.conns[p].fail(ErrIdle)
-			}
-		})
+		s.look()
 	}
+}
+
+// look is one look at the clock.
+func (s *Swarm) look() {
+	s.do(func(m *machine, now time.Time) {
+		for p, c := range s.conns {
+			m.heardFrom(p, c.received.Load(), now)
+		}
+		for _, p := range m.tick(now) {
+			s.conns[p].fail(ErrIdle)
+		}
+	})
 }
 
 // Close ends all streams and waits until Serve has returned for each. Attached
