@@ -31,6 +31,10 @@ func newInterop(t *testing.T) *lab {
 	_, err = os.Stat(filepath.Join(interopDir(t), "node_modules", "corestore"))
 	needs(t, err == nil, "npm ci in scripts/interop")
 	l.net = alone
+	if err := os.Mkdir(l.path("tmp"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	l.env = append(l.env, "TMPDIR="+l.path("tmp"))
 	return l
 }
 

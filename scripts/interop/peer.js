@@ -16,9 +16,18 @@ function attach (store, socket, isInitiator) {
 }
 
 // join connects to HOST:PORT, again whenever the connection is lost, or listens
-// there and says where.
-function join (store, how, where) {
+// there and says where, or meets others on Hyperswarm under the discovery key of
+// a core, in a DHT on 127.0.0.1 that is entered at HOST:PORT.
+function join (store, how, where, core) {
   const at = address(where)
+  if (how === 'swarm') {
+    const DHT = require('hyperdht')
+    const Hyperswarm = require('hyperswarm')
+    const swarm = new Hyperswarm({ dht: new DHT({ bootstrap: [at], host: '127.0.0.1' }) })
+    swarm.on('connection', (connection) => store.replicate(connection))
+    swarm.join(core.discoveryKey)
+    return
+  }
   if (how === 'listen') {
     const server = net.createServer((socket) => attach(store, socket, false))
     server.listen(at.port, at.host, () => {

@@ -1,7 +1,7 @@
 // Reads a multicore, given nothing but the key of its main core: prints block 0
 // of main, then every message of the other cores as it comes, live.
 //
-//   node reader.js DIR KEY connect|listen HOST:PORT
+//   node reader.js DIR KEY connect|listen|swarm HOST:PORT
 //
 // On standard input: "get CORE INDEX" prints a block's length and sha256 digest,
 // "seek CORE BYTES" the block and the offset in it, "download CORE" fetches all
@@ -43,7 +43,7 @@ async function main (dir, key, how, where) {
   const store = new Corestore(dir)
   const main = store.get({ key: Buffer.from(key, 'hex') })
   await main.ready()
-  join(store, how, where)
+  join(store, how, where, main)
 
   const first = await main.get(0)
   console.log(`main: ${first}`)

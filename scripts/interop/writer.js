@@ -2,7 +2,7 @@
 // the other two. Each line of standard input is a message, appended to core-2
 // where it is shorter than 5 bytes, newline included, else to core-3.
 //
-//   node writer.js DIR connect|listen HOST:PORT
+//   node writer.js DIR connect|listen|swarm HOST:PORT
 //
 // Also understood: "/blocks CORE SIZE COUNT" appends COUNT blocks of SIZE bytes
 // in one batch, block i filled with the byte i mod 256.
@@ -19,7 +19,7 @@ async function main (dir, how, where) {
     await main.append(JSON.stringify({ otherKeys: [short, long].map((c) => c.key.toString('hex')) }))
   }
   console.log(`main core key: ${main.key.toString('hex')}`)
-  join(store, how, where)
+  join(store, how, where, main)
 
   const lines = readline.createInterface({ input: process.stdin })
   for await (const line of lines) {
