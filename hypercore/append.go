@@ -117,6 +117,9 @@ func (a *appending) plan() error {
 	if err := c.usable(); err != nil {
 		return err
 	}
+	if err := c.frozen(); err != nil {
+		return err
+	}
 	a.from, a.size = c.tree, c.size // they change under the write lock alone
 	a.batch = merkle.NewBatch(a.from)
 	for _, b := range a.blocks {

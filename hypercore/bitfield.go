@@ -195,6 +195,16 @@ func (b *bitfield) next(from uint64) (uint64, bool) {
 	}
 }
 
+// clone is a copy that shares nothing.
+func (b *bitfield) clone() bitfield {
+	pages := make(map[uint64]*page, len(b.pages))
+	for n, p := range b.pages {
+		copied := *p
+		pages[n] = &copied
+	}
+	return bitfield{contiguous: b.contiguous, pages: pages, changed: maps.Clone(b.changed)}
+}
+
 // takeChanged gives the records of the pages that changed since the last call,
 // nil for one that is to be removed.
 func (b *bitfield) takeChanged() map[uint64][]byte {

@@ -56,6 +56,7 @@ type Core struct {
 	era       uint64
 	lost      bool // the head was damaged and is to be learned again
 	failed    error
+	conflict  *Conflict // why the core is frozen; nil where it is not
 	closed    bool
 	moving    chan struct{} // closed when what is being moved may be read again; nil where nothing is
 	changed   chan struct{} // nil while nobody waits
@@ -159,6 +160,11 @@ func (c *Core) load() (info *coreRecord, head *headRecord, err error) {
 			}
 			c.bits.contiguous = head.contiguous
 		}
+		if b := tx.Bucket(conflictBucket).Get(c.id[:]); b != nil {
+			if c.conflict, err = parseConflict(b); err != nil {
+				return c.recordError("conflict record", err)
+			}
+		}
 		return tx.Bucket(bitfieldBucket).Scan(c.id[:], func(key, value []byte) error {
 			return c.loadPage(key[len(c.id):], value)
 		})
@@ -225,6 +231,7 @@ type Info struct {
 	Learned            bool      // own, or a head or manifest was verified: length 0 then means empty, not unknown
 	Grown              time.Time // last growth, stored
 	Held               bool      // a hold is in force
+	Conflict           bool      // the core is frozen (see Core.Conflict)
 }
 
 // Info gives the state in one piece.
@@ -241,6 +248,7 @@ func (c *Core) Info() Info {
 		Learned:    c.learned(),
 		Grown:      c.grown,
 		Held:       c.held,
+		Conflict:   c.conflict != nil,
 	}
 }
 

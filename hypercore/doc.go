@@ -28,6 +28,16 @@
 // key can have signed, Apply adopts it, and what was appended here moves behind
 // it.
 //
+// # Forks
+//
+// Truncate makes an own core shorter and raises its fork. A replica follows with
+// Reorganise: it verifies the signed head of the higher fork by itself, keeps the
+// blocks that both forks have in common and drops the rest. A lower fork is never
+// taken, and nothing that is not signed for its fork changes anything.
+//
+// Where a key has signed two different logs of one fork, CheckConflict freezes
+// the core: what is here can be read, everything else is ErrConflict.
+//
 // # Durability
 //
 //   - When Append returned, its blocks survive the end of the process, kill -9
@@ -49,15 +59,18 @@
 //     span the cut included. It says in the log what it cut. A *DamageError is
 //     about what should be there below the head; then nothing was changed. What
 //     a replica lacks is fetched again.
+//   - Truncate, Install of a Reorganisation and a conflict are on the disk when
+//     they return; dying meanwhile leaves the old state or the new one. What was
+//     dropped is cut out of both files before anything is written in its place.
 //   - What came from a peer is written only after it was verified.
 //
 // # Storage
 //
-// Block bytes and tree nodes are in the two files of the core, records in three
+// Block bytes and tree nodes are in the two files of the core, records in four
 // buckets of the store's database, by discovery key: "core" (key, manifest,
-// hold), "head" (the durable state) and "bitfield" (pages of 32,768 bits, only
-// at and after the contiguous length: a whole core has none). record.go draws
-// their bytes.
+// hold), "head" (the durable state), "bitfield" (pages of 32,768 bits, only at
+// and after the contiguous length: a whole core has none) and "conflict" (the two
+// heads of a frozen core). record.go draws their bytes.
 //
 // Sections named in comments are those of the Hypercore 11 specification.
 package hypercore

@@ -19,6 +19,17 @@ var (
 	// ErrPastEnd: an index or offset is at or beyond the length.
 	ErrPastEnd = errors.New("past the end of the core")
 
+	// ErrTruncated is joined to ErrPastEnd where a reader waited for what the
+	// writer has dropped meanwhile.
+	ErrTruncated = errors.New("core was truncated")
+
+	// ErrHeld: the core signs nothing until a peer has answered for it.
+	ErrHeld = errors.New("core is held until a peer has answered for it")
+
+	// ErrConflict: the core's key has signed two different logs; the core is
+	// frozen (see Conflict).
+	ErrConflict = errors.New("core is frozen: its key has signed two different logs")
+
 	// ErrNotHeld: a block is in the core, but not on this machine.
 	ErrNotHeld = errors.New("block is not held here")
 

@@ -9,11 +9,13 @@ import (
 type EventKind int
 
 const (
-	Appended EventKind = iota // own blocks [From, To) are readable here
-	Durable                   // the head that peers may see moved from From to To; own cores only
-	Upgraded                  // the remote head moved from From to To, or an own head was adopted
-	Stored                    // remote blocks [From, To) are held now
-	Failed                    // the core answers ErrFailed from now on
+	Appended   EventKind = iota // own blocks [From, To) are readable here
+	Durable                     // the head that peers may see moved from From to To; own cores only
+	Upgraded                    // the remote head moved from From to To, or an own head was adopted
+	Stored                      // remote blocks [From, To) are held now
+	Failed                      // the core answers ErrFailed from now on
+	Truncated                   // the log has a higher fork, and of length To only the blocks before From stayed
+	Conflicted                  // the core is frozen (see Conflict)
 )
 
 // Event is one change of a core.

@@ -8,7 +8,6 @@ import (
 	"maps"
 	"slices"
 	"sync"
-	"syscall"
 
 	"multicore/hypercore/storage"
 )
@@ -246,7 +245,7 @@ func (f *Flusher) do(r *round, cores []*Core) {
 func (f *Flusher) abandon(r *round, snaps []*snapshot, err error) {
 	err = fmt.Errorf("commit heads: %w", err)
 	f.log.Error("heads were not committed", "cores", len(snaps), "err", err)
-	full := (errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)) && !errors.Is(err, storage.ErrFailed)
+	full := isFull(err)
 	for _, s := range snaps {
 		s.restore()
 		r.errs[s.core] = err

@@ -35,26 +35,37 @@ func (c *Core) Release() error {
 //
 //  1. the tail is copied aside, to the files of moveID;
 //  2. the head record says what is to be done (move);
-//  3. the tail is written behind the new head, with nodes to match;
+//  3. the log is cut to what stays, and the tail is written behind the new head,
+//     with nodes to match;
 //  4. the head record is that of the new state.
 //
 // Before 2 nothing has changed; from there on recovery goes on with 3. The
-// blocks between the old head and the new one are not held. c.write and
-// c.committing are held.
-func (c *Core) adopt(change *merkle.Change) error {
+// blocks between the old head and the new one are not held. A head of a higher
+// fork is taken in the same way, also by a replica, which has no tail: keep then
+// says what of the old head stays (nil: all). c.write and c.committing are held.
+func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	count := c.tree.Length - c.head.Length
 	if err := c.setAside(count); err != nil {
 		return fmt.Errorf("adopt length %d: %w", change.Tree.Length, err)
 	}
+	if keep != nil {
+		if err := c.files.Sync(); err != nil { // the record is about to say that these blocks are held
+			return c.fail(err)
+		}
+	}
 	m := &moveRecord{
 		fork: change.Tree.Fork, tree: recordTree(change.Tree), signature: slices.Clone(change.Signature),
-		nodes: change.Nodes, count: count,
+		nodes: change.Nodes, count: count, keep: keep,
 	}
 	moved := make(chan struct{})
 	c.mu.Lock()
 	c.era++ // what readers found so far is void
 	c.moving = moved
+	if keep != nil {
+		c.unheld = 0 // of the fork that is left
+	}
 	from, grown, info := c.head.Length, c.grown, c.record().append(nil)
+	before := c.tree.Length
 	old := headRecord{fork: c.head.Fork, tree: recordTree(c.head), signature: c.signature,
 		contiguous: min(c.bits.contiguous, from), grown: grown, move: m}
 	c.mu.Unlock()
@@ -72,8 +83,15 @@ func (c *Core) adopt(change *merkle.Change) error {
 	if err != nil {
 		return err
 	}
-	c.log.Info("adopted a longer head and moved what was appended behind it",
-		"core", c.id.String(), "length", change.Tree.Length, "moved", count)
+	if keep != nil {
+		from = keep.length
+		c.log.Info("core was truncated by its writer", "core", c.id.String(), "fork", change.Tree.Fork,
+			"length", change.Tree.Length, "kept", from, "dropped", before-count-from, "moved", count)
+		c.events.add(Event{Kind: Truncated, From: from, To: before})
+	} else {
+		c.log.Info("adopted a longer head and moved what was appended behind it",
+			"core", c.id.String(), "length", change.Tree.Length, "moved", count)
+	}
 	c.events.add(Event{Kind: Upgraded, From: from, To: c.head.Length})
 	if count > 0 {
 		c.events.add(Event{Kind: Appended, From: c.head.Length, To: c.tree.Length})
@@ -139,7 +157,11 @@ const moveNodes = 4096
 // c.write and c.committing are held, or the core is being opened.
 func (c *Core) finishMove(r *headRecord) error {
 	m := r.move
-	if err := c.cutFiles(r.tree.length, r.tree.size); err != nil {
+	keep := m.keep
+	if keep == nil {
+		keep = &prefix{length: r.tree.length, size: r.tree.size}
+	}
+	if err := c.cutFiles(keep.length, keep.size); err != nil {
 		return err
 	}
 	if err := c.files.WriteNodes(lastOfEach(m.nodes)); err != nil {
@@ -158,14 +180,17 @@ func (c *Core) finishMove(r *headRecord) error {
 	}
 
 	c.mu.Lock()
-	c.bits.clear(r.tree.length, merkle.MaxLength)
+	c.bits.clear(keep.length, merkle.MaxLength)
 	c.bits.set(head.Length, tree.Length)
 	c.era++
 	c.tree, c.size, c.head, c.signature = tree, tree.ByteLength(), head, m.signature
 	c.durable, c.stored = head.Length, tree.Length
 	c.grown = time.Now()
-	tail := recordTree(tree)
-	done := headRecord{fork: head.Fork, tree: m.tree, signature: m.signature, contiguous: c.bits.contiguous, grown: c.grown, tail: &tail}
+	done := headRecord{fork: head.Fork, tree: m.tree, signature: m.signature, contiguous: c.bits.contiguous, grown: c.grown}
+	if c.own {
+		tail := recordTree(tree)
+		done.tail = &tail
+	}
 	pages := c.bits.takeChanged()
 	c.headDirty = true
 	c.mu.Unlock()
@@ -221,11 +246,13 @@ func (c *Core) writeTail(head merkle.Tree, count uint64) (merkle.Tree, error) {
 
 // recoverMove goes on with a move that was begun, then recovers as usual.
 func (c *Core) recoverMove(r *headRecord) error {
-	if !c.own {
+	if !c.own && (r.move.keep == nil || r.move.count > 0) {
 		return c.recordError("head record", errors.New("a move in a core that is not ours"))
 	}
-	if _, err := c.loadTree(r.fork, r.tree); err != nil {
-		return err
+	if r.move.keep == nil { // else the old head may be cut already
+		if _, err := c.loadTree(r.fork, r.tree); err != nil {
+			return err
+		}
 	}
 	c.log.Warn("going on with a move of appended blocks", "core", c.id.String(), "length", r.move.tree.length, "moved", r.move.count)
 	return c.finishMove(r)

@@ -221,11 +221,14 @@ func (c *Core) commit(v view, p *merkle.Proof, manifest *Manifest, change *merkl
 	if err := c.usable(); err != nil {
 		return err
 	}
+	if err := c.frozen(); err != nil {
+		return err
+	}
 	if c.era != v.era || change.Upgraded && c.head.Length != v.tree.Length {
 		return fmt.Errorf("%w: length is %d", ErrStale, c.head.Length)
 	}
 	if change.Upgraded && c.own {
-		return c.adopt(change)
+		return c.adopt(change, nil)
 	}
 	after := c.head // stays: write is held, and committing where the core is our own
 	if change.Upgraded {

@@ -85,16 +85,17 @@ func (c *Core) lose(v view, i uint64, cause error) error {
 }
 
 // Get reads a block, fetching it where it is not held. ErrPastEnd at or beyond
-// the length; ErrNotHeld and ErrNoPeers where there is no Source; else the
-// Source's error.
+// the length, joined with ErrTruncated where the log became so short meanwhile;
+// ErrNotHeld and ErrNoPeers where there is no Source; else the Source's error.
 func (c *Core) Get(ctx context.Context, i uint64) ([]byte, error) {
 	if err := c.awaitHead(ctx); err != nil {
 		return nil, err
 	}
+	fork := c.Info().Fork
 	for {
 		block, err := c.Block(i)
 		if !errors.Is(err, ErrNotHeld) {
-			return block, err
+			return block, c.truncated(fork, err)
 		}
 		if err := c.fetch(ctx, err, func(s Source) error { return s.FetchBlock(ctx, i) }); err != nil {
 			return nil, err
@@ -103,15 +104,16 @@ func (c *Core) Get(ctx context.Context, i uint64) ([]byte, error) {
 }
 
 // Extent is the byte offset and the size of block i. Where they are not known
-// here, peers are asked for that node of the tree.
+// here, peers are asked for that node of the tree. Errors as of Get.
 func (c *Core) Extent(ctx context.Context, i uint64) (off, size uint64, err error) {
 	if err := c.awaitHead(ctx); err != nil {
 		return 0, 0, err
 	}
+	fork := c.Info().Fork
 	for {
 		off, size, err := c.LocalExtent(i)
 		if !errors.Is(err, ErrNotHeld) {
-			return off, size, err
+			return off, size, c.truncated(fork, err)
 		}
 		if err := c.fetch(ctx, err, func(s Source) error { return s.FetchNode(ctx, 2*i) }); err != nil {
 			return 0, 0, err
@@ -121,11 +123,12 @@ func (c *Core) Extent(ctx context.Context, i uint64) (off, size uint64, err erro
 
 // Seek finds the block that holds byte off, and the position in it; the byte
 // length itself is (length, 0), what lies beyond is ErrPastEnd. Peers are asked
-// for nodes where it takes some.
+// for nodes where it takes some. Errors as of Get.
 func (c *Core) Seek(ctx context.Context, off uint64) (i, within uint64, err error) {
 	if err := c.awaitHead(ctx); err != nil {
 		return 0, 0, err
 	}
+	fork := c.Info().Fork
 	for {
 		v, err := c.look()
 		if err != nil {
@@ -136,7 +139,7 @@ func (c *Core) Seek(ctx context.Context, off uint64) (i, within uint64, err erro
 			continue
 		}
 		if err != nil || found {
-			return i, within, err
+			return i, within, c.truncated(fork, err)
 		}
 		missing := fmt.Errorf("byte %d: %w", off, ErrNotHeld)
 		if err := c.fetch(ctx, missing, func(s Source) error { return s.FetchSeek(ctx, off) }); err != nil {
@@ -164,17 +167,22 @@ func (c *Core) seek(v view, off uint64) (i, within uint64, found bool, err error
 const fetches = 64
 
 // ReadAt reads bytes of the log, fetching just the blocks that they lie in.
-// io.EOF at the end, as with io.ReaderAt.
+// io.EOF at the end, as with io.ReaderAt; ErrTruncated where the log came to end
+// before off while this waited. All bytes are of one fork.
 func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 	if err := c.awaitHead(ctx); err != nil {
 		return 0, err
 	}
+	fork := c.Info().Fork
 	for {
 		v, err := c.look()
 		if err != nil {
 			return 0, err
 		}
 		if off >= v.size {
+			if v.tree.Fork != fork {
+				return 0, fmt.Errorf("byte %d of %d: %w", off, v.size, ErrTruncated)
+			}
 			return 0, io.EOF
 		}
 		n := int(min(uint64(len(p)), v.size-off))
@@ -182,6 +190,9 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 			return 0, nil
 		}
 		if err := c.cover(ctx, v, off, uint64(n)); err != nil {
+			if errors.Is(err, ErrPastEnd) && !c.still(v) {
+				continue
+			}
 			return 0, err
 		}
 		_, err = c.files.ReadBlocks(p[:n], int64(off))

@@ -18,10 +18,15 @@ const (
 	coreBucket     = "core"
 	headBucket     = "head"
 	bitfieldBucket = "bitfield"
+	conflictBucket = "conflict"
 )
 
-// recordVersion is the version of the records written here.
-const recordVersion = 1
+// recordVersion is the newest version of the records. What an earlier one can
+// tell is written as that, so that an earlier program reads it.
+const (
+	recordVersion = 2
+	firstVersion  = 1
+)
 
 // errRecord: bytes are not a record. ErrNewer (storage) for a later version.
 var errRecord = errors.New("invalid record")
@@ -50,7 +55,7 @@ const (
 
 func (r *coreRecord) append(buf []byte) []byte {
 	start := len(buf)
-	buf = compact.AppendUint(buf, recordVersion)
+	buf = compact.AppendUint(buf, firstVersion)
 	buf = compact.AppendUint(buf, flag(r.own, coreOwn)|flag(r.manifest != nil, coreManifest)|flag(r.held, coreHeld))
 	buf = compact.AppendFixed32(buf, r.key)
 	if r.manifest != nil {
@@ -105,11 +110,12 @@ func decodeTree(d *compact.Decoder) treeRecord {
 
 // headRecord is the durable state of a core:
 //
-//	uint version, uint flags (1 signature, 2 tail, 4 move, 8 cut), uint fork,
-//	tree, uint contiguous, uint grown (microseconds since 1970)
+//	uint version, uint flags (1 signature, 2 tail, 4 move, 8 cut, 16 keep),
+//	uint fork, tree, uint contiguous, uint grown (microseconds since 1970)
 //	if 1: buffer signature
 //	if 2: tree tail
 //	if 4: move
+//	if 16: uint length, uint byte length     (version 2)
 //	u32 CRC-32C of what precedes
 //
 // where tree is uint length, uint byte length, fixed32 tree hash.
@@ -129,13 +135,19 @@ const (
 	headTail
 	headMove
 	headCut
+	headKeep
 )
 
 func (r *headRecord) append(buf []byte) []byte {
 	start := len(buf)
-	buf = compact.AppendUint(buf, recordVersion)
+	cuts := r.move != nil && r.move.keep != nil
+	version := uint64(firstVersion)
+	if cuts {
+		version = 2
+	}
+	buf = compact.AppendUint(buf, version)
 	buf = compact.AppendUint(buf, flag(len(r.signature) > 0, headSigned)|flag(r.tail != nil, headTail)|
-		flag(r.move != nil, headMove)|flag(r.cut, headCut))
+		flag(r.move != nil, headMove)|flag(r.cut, headCut)|flag(cuts, headKeep))
 	buf = compact.AppendUint(buf, r.fork)
 	buf = r.tree.append(buf)
 	buf = compact.AppendUint(buf, r.contiguous)
@@ -148,6 +160,10 @@ func (r *headRecord) append(buf []byte) []byte {
 	}
 	if r.move != nil {
 		buf = r.move.append(buf)
+	}
+	if cuts {
+		buf = compact.AppendUint(buf, r.move.keep.length)
+		buf = compact.AppendUint(buf, r.move.keep.size)
 	}
 	return appendSum(buf, start)
 }
@@ -169,6 +185,14 @@ func parseHeadRecord(b []byte) (*headRecord, error) {
 	if flags&headMove != 0 {
 		r.move = decodeMove(d)
 	}
+	if flags&headKeep != 0 {
+		keep := &prefix{length: d.Uint(), size: d.Uint()}
+		if r.move == nil || keep.length > merkle.MaxLength || keep.size > merkle.MaxSize {
+			d.Fail(fmt.Errorf("%d blocks of %d bytes stay", keep.length, keep.size))
+		} else {
+			r.move.keep = keep
+		}
+	}
 	return r, closeRecord(d)
 }
 
@@ -184,7 +208,11 @@ type moveRecord struct {
 	signature []byte
 	nodes     []merkle.Node // that the adopted head brought
 	count     uint64        // blocks of the tail
+	keep      *prefix       // of the log that stays; nil: all of the record's own head
 }
+
+// prefix is the beginning of a log: blocks, and bytes in them.
+type prefix struct{ length, size uint64 }
 
 func (r *moveRecord) append(buf []byte) []byte {
 	buf = compact.AppendUint(buf, r.fork)
@@ -221,8 +249,8 @@ func openRecord(b []byte) (*compact.Decoder, error) {
 		return nil, fmt.Errorf("%w: %d bytes with a wrong checksum", errRecord, len(b))
 	}
 	d := compact.NewDecoder(b[:n])
-	if version := d.Uint(); version != recordVersion {
-		return nil, fmt.Errorf("%w: version %d, want %d", errRecord, version, recordVersion)
+	if version := d.Uint(); version < firstVersion {
+		return nil, fmt.Errorf("%w: version %d, want %d to %d", errRecord, version, firstVersion, recordVersion)
 	}
 	return d, nil
 }

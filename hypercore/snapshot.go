@@ -31,7 +31,7 @@ func (c *Core) snapshot() *snapshot {
 		return nil
 	}
 	s := &snapshot{core: c, tree: c.tree, head: c.head, signature: c.signature, contiguous: c.bits.contiguous}
-	if c.own && c.pair != nil {
+	if c.own && c.pair != nil && c.conflict == nil {
 		length := c.tree.Length
 		if c.held {
 			length = min(length, max(c.unheld, c.head.Length))

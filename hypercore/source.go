@@ -39,9 +39,13 @@ func (c *Core) Source() Source {
 }
 
 // Update asks the connected peers for a newer head and returns when they
-// answered; ErrNoPeers (joined) where there are none.
+// answered; ErrNoPeers (joined) where there are none, ErrConflict where the core
+// is frozen.
 func (c *Core) Update(ctx context.Context) error {
 	if err := c.usable(); err != nil {
+		return err
+	}
+	if err := c.frozen(); err != nil {
 		return err
 	}
 	s := c.Source()
@@ -58,6 +62,9 @@ func (c *Core) fetch(ctx context.Context, missing error, get func(Source) error)
 	}
 	if err := ctx.Err(); err != nil {
 		return err
+	}
+	if err := c.frozen(); err != nil {
+		return errors.Join(missing, err)
 	}
 	s := c.Source()
 	if s == nil {
