@@ -225,7 +225,11 @@ func (j *javascript) dial(ctx context.Context, addr string, shook func()) error 
 // serve shakes hands and replicates until the stream ends. It closes c. settled
 // is called once the handshake is over, where initiator only if it went well.
 func (j *javascript) serve(ctx context.Context, c *net.TCPConn, initiator bool, settled func()) error {
-	s, err := secretstream.Handshake(ctx, c, secretstream.Options{Initiator: initiator, Static: j.static})
+	meter := j.swarm.NewMeter()
+	defer meter.Close()
+	unwait := context.AfterFunc(ctx, meter.Close)
+	defer unwait()
+	s, err := secretstream.Handshake(ctx, c, secretstream.Options{Initiator: initiator, Static: j.static, Through: meter.Over})
 	if err == nil && s.RemoteKey() == j.static.Public() {
 		s.Close()
 		err = errOwnID
@@ -254,6 +258,7 @@ func (j *javascript) serve(ctx context.Context, c *net.TCPConn, initiator bool, 
 		HandshakeHash: s.HandshakeHash(),
 		Peer:          name,
 		Single:        true,
+		Meter:         meter,
 	})
 }
 

@@ -19,7 +19,8 @@ const protocolID = protocol.ID(Protocol)
 const (
 	openTimeout      = 15 * time.Second // negotiating a new stream
 	handshakeTimeout = 15 * time.Second // both sides' random bytes
-	writeTimeout     = time.Minute      // a peer that takes nothing for so long is gone
+	writeTimeout     = 5 * time.Minute  // a peer that takes nothing for so long is gone
+	writePiece       = 64 << 10         // bytes of a write that has that long
 	higherOpenDelay  = 500 * time.Millisecond
 	reopenMin        = 100 * time.Millisecond
 	reopenMax        = time.Minute
@@ -39,11 +40,18 @@ type bounded struct {
 	closed bool
 }
 
-func (b *bounded) Write(p []byte) (int, error) {
-	if err := b.deadline(); err != nil {
-		return 0, err
+// Write gives each piece its time: the whole may be a large block, for a peer
+// that reads slowly.
+func (b *bounded) Write(p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		if err = b.deadline(); err != nil {
+			break
+		}
+		var m int
+		m, err = b.Stream.Write(p[n:min(len(p), n+writePiece)])
+		n += m
 	}
-	return b.Stream.Write(p)
+	return n, err
 }
 
 func (b *bounded) deadline() error {

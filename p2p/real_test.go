@@ -21,18 +21,24 @@ type real struct {
 
 func startReal(t *testing.T, bootstrap []string) *real {
 	t.Helper()
+	return startRealWith(t, replicate.Options{}, func(o *Options) { o.DHT, o.Bootstrap = DHTPrivate, bootstrap })
+}
+
+func startRealWith(t *testing.T, ro replicate.Options, change func(*Options)) *real {
+	t.Helper()
 	st := storage.Memory()
-	x := &real{flusher: hypercore.NewFlusher(st, nil), swarm: replicate.New(replicate.Options{}), settings: &memorySettings{}}
+	x := &real{flusher: hypercore.NewFlusher(st, nil), swarm: replicate.New(ro), settings: &memorySettings{}}
+	o := Options{
+		Identity: filepath.Join(t.TempDir(), "identity"),
+		Settings: x.settings,
+		Swarm:    x.swarm,
+		Listen:   loopback,
+		DHT:      DHTOff,
+		Announce: true,
+	}
+	change(&o)
 	var err error
-	x.Node, err = New(t.Context(), Options{
-		Identity:  filepath.Join(t.TempDir(), "identity"),
-		Settings:  x.settings,
-		Swarm:     x.swarm,
-		Listen:    loopback,
-		DHT:       DHTPrivate,
-		Bootstrap: bootstrap,
-		Announce:  true,
-	})
+	x.Node, err = New(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,7 @@ import (
 // swarm is what the package needs of a *replicate.Swarm.
 type swarm interface {
 	Serve(ctx context.Context, c replicate.Conn) error
+	NewMeter() *replicate.Meter
 	CorePeers(d hypercore.DiscoveryKey) (peers, full int)
 	Proved(peer string) bool
 	Changed() <-chan struct{}

@@ -76,6 +76,10 @@ func (f *fakeSwarm) Serve(ctx context.Context, c replicate.Conn) error {
 	return err
 }
 
+func (f *fakeSwarm) NewMeter() *replicate.Meter {
+	return replicate.New(replicate.Options{}).NewMeter()
+}
+
 func (f *fakeSwarm) CorePeers(hypercore.DiscoveryKey) (peers, full int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

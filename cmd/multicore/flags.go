@@ -22,6 +22,8 @@ func networkFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "hypercore-listen", Category: category, Usage: "let JavaScript peers connect to `HOST:PORT` over plain TCP", EnvVars: env("hypercore-listen")},
 		&cli.StringSliceFlag{Name: "hypercore-peer", Category: category, Usage: "keep a connection to a JavaScript peer at `HOST:PORT`", EnvVars: env("hypercore-peer")},
 		&cli.BoolFlag{Name: "mdns", Category: category, Usage: "find peers on the local network and this machine", Value: true, EnvVars: env("mdns")},
+		&cli.StringFlag{Name: "upload-limit", Category: category, Usage: "send peers at most `SIZE` a second in all, such as 10MB (default: no limit)", EnvVars: env("upload-limit")},
+		&cli.StringFlag{Name: "download-limit", Category: category, Usage: "take at most `SIZE` a second from peers in all", EnvVars: env("download-limit")},
 		&cli.BoolFlag{Name: "announce", Category: category, Usage: "tell others that this node has what it serves", Value: true, EnvVars: env("announce")},
 	}
 }
@@ -36,10 +38,36 @@ func network(c *cli.Context) (*node.Network, error) {
 	}
 	switch n.DHT {
 	case "public", "private", "off":
-		return n, nil
+	default:
+		return nil, usage("--dht %s: want public, private or off", n.DHT)
 	}
-	return nil, usage("--dht %s: want public, private or off", n.DHT)
+	var err error
+	if n.UploadLimit, err = limit(c, "upload-limit"); err != nil {
+		return nil, err
+	}
+	n.DownloadLimit, err = limit(c, "download-limit")
+	return n, err
 }
+
+// limit reads a flag in bytes a second; 0: none.
+func limit(c *cli.Context, flag string) (int64, error) {
+	s := c.String(flag)
+	if s == "" {
+		return 0, nil
+	}
+	n, err := multicore.ParseSize(s)
+	switch {
+	case err != nil:
+		return 0, usage("--%s %s: want bytes a second, such as 10MB or 512KiB, or 0 for no limit", flag, s)
+	case n != 0 && n < leastLimit:
+		return 0, usage("--%s %s: want at least %d bytes a second, or 0 for no limit", flag, s, leastLimit)
+	}
+	return n, nil
+}
+
+// leastLimit leaves streams what they need to stay alive: below, peers would
+// give each other up.
+const leastLimit = 1 << 10
 
 func readTimeoutFlag() cli.Flag {
 	return &cli.DurationFlag{Name: "read-timeout", Usage: "wait `TIME` for what is not here", Value: node.DefaultReadTimeout, EnvVars: env("read-timeout")}

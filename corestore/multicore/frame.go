@@ -29,6 +29,18 @@ var units = map[string]int{
 	"": 1, "B": 1,
 	"KB": 1000, "K": 1 << 10, "KIB": 1 << 10,
 	"MB": 1000 * 1000, "M": 1 << 20, "MIB": 1 << 20,
+	"GB": 1000 * 1000 * 1000, "G": 1 << 30, "GIB": 1 << 30,
+}
+
+// ParseSize reads a number of bytes such as 64KiB, 1MB or 4096.
+func ParseSize(s string) (int64, error) {
+	digits := strings.TrimRight(s, "BKMGibkmg")
+	n, err := strconv.ParseUint(digits, 10, 31)
+	unit, known := units[strings.ToUpper(s[len(digits):])]
+	if err != nil || !known {
+		return 0, fmt.Errorf("not a size: %q, want a number of bytes such as 64KiB", s)
+	}
+	return int64(n) * int64(unit), nil
 }
 
 // ParseFraming reads line, write, close, or a size of at least 1 and at most
@@ -42,13 +54,10 @@ func ParseFraming(s string) (Framing, error) {
 	case "close":
 		return Framing{Mode: ByClose}, nil
 	}
-	digits := strings.TrimRight(s, "BKMibkm")
-	n, err := strconv.ParseUint(digits, 10, 31)
-	unit, known := units[strings.ToUpper(s[len(digits):])]
-	if err != nil || !known {
+	size, err := ParseSize(s)
+	if err != nil {
 		return Framing{}, fmt.Errorf("not a framing: %q, want line, write, close or a size such as 64KiB", s)
 	}
-	size := int64(n) * int64(unit)
 	if size < 1 || size > hypercore.MaxBlock {
 		return Framing{}, fmt.Errorf("block size of %d bytes, want 1 to %d", size, hypercore.MaxBlock)
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"multicore/hypercore/wire"
@@ -21,8 +20,9 @@ type conn struct {
 	peer   *peer
 	since  time.Time
 	single bool // see Conn
-
-	sent, received atomic.Uint64
+	meter  *Meter
+	wire   io.ReadWriter // the stream, metered
+	batch  int           // bytes that are gathered before they are sent
 
 	kicked chan struct{} // there is something to send
 	failed chan struct{} // closed by fail
@@ -32,11 +32,17 @@ type conn struct {
 }
 
 func newConn(s *Swarm, c Conn) *conn {
-	return &conn{
+	n := &conn{
 		swarm: s, stream: c.Stream, single: c.Single, since: time.Now(),
+		meter: c.Meter, wire: c.Stream, batch: batchOf(s.up),
 		kicked: make(chan struct{}, 1),
 		failed: make(chan struct{}),
 	}
+	if n.meter == nil {
+		n.meter = s.NewMeter()
+		n.wire = n.meter.Over(c.Stream)
+	}
+	return n
 }
 
 // kick wakes the writing goroutine.
@@ -52,6 +58,7 @@ func (c *conn) fail(err error) {
 	c.once.Do(func() {
 		c.err = err
 		close(c.failed)
+		c.meter.Close()
 		c.ending.Go(func() { c.stream.Close() }) // it may wait for the peer, and locks are held here
 	})
 }
@@ -80,7 +87,7 @@ const firstChunk = 1 << 20
 
 // read takes frames until the stream ends.
 func (c *conn) read() error {
-	r := bufio.NewReaderSize(counter{c.stream, &c.received}, 64<<10)
+	r := bufio.NewReaderSize(c.wire, 64<<10)
 	var buf []byte
 	for {
 		var head [wire.FrameHeader]byte
@@ -114,30 +121,6 @@ func (c *conn) frame(b []byte) error {
 		err = blame("%w", err)
 	}
 	return err
-}
-
-// counter counts the bytes that are read.
-type counter struct {
-	r io.Reader
-	n *atomic.Uint64
-}
-
-func (c counter) Read(p []byte) (int, error) {
-	n, err := c.r.Read(p)
-	c.n.Add(uint64(n))
-	return n, err
-}
-
-// countingWriter counts the bytes that are written.
-type countingWriter struct {
-	w io.Writer
-	n *atomic.Uint64
-}
-
-func (c countingWriter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n.Add(uint64(n))
-	return n, err
 }
 
 // write sends what gathers for the peer, and an empty frame where that is

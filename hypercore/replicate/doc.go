@@ -43,6 +43,15 @@
 // another, and the peer rests; who let others down is asked last. Downloads of
 // small blocks ask for no node twice, though many are under way (lean.go).
 //
+// # Limits
+//
+// Options may limit the bytes a second that all streams together send or take.
+// A Meter on each stream waits for its turn, slice by slice, so that streams
+// share a limit evenly. A reader that is limited reads more slowly, and what is
+// not read stays with the sender; the time that our own limit takes is not held
+// against a peer. Within a stream a message waits for those before it, which
+// are a frame of a block, or a quarter of a second's worth of others.
+//
 // # Trust
 //
 // Nothing of a peer is stored that Core.Apply did not verify. Answers must fit

@@ -43,10 +43,10 @@ const (
 	keepAlive   = wire.KeepAlive    // silence of ours that an empty frame ends
 	idleTimeout = 60 * time.Second  // silence of theirs that ends the stream
 	stallAfter  = 5 * time.Second   // no answer and no bytes: requests move on
-	silentAfter = 30 * time.Second  // no answer, however many bytes
+	silentAfter = 30 * time.Second  // no answer, though bytes come that can be none
 	moveAfter   = 10 * time.Second  // a read or an upgrade is not answered, and others can
-	giveUpAfter = 120 * time.Second // a request is not answered, but others are
-	progress    = 4 << 10           // bytes between two ticks that may be part of an answer
+	giveUpAfter = 120 * time.Second // a request is not answered, but later ones are, or others can
+	progress    = 1 << 10           // bytes in stallAfter that may be part of an answer
 	restFirst   = 5 * time.Second   // a slow peer is asked nothing for this long,
 	restMost    = 2 * time.Minute   // twice as long each time, at most this
 	diskPause   = 30 * time.Second  // a core that the disk did not take is not fetched

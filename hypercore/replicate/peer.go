@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"multicore/hypercore"
+	"multicore/hypercore/wire"
 )
 
 // peer is one stream and what runs over it.
@@ -44,9 +45,15 @@ type peer struct {
 	hungry       []*channel // may have something to download
 
 	received  uint64    // bytes read off the stream, at the last tick
+	looked    time.Time // the last tick
 	heard     time.Time // the last of them
-	moved     time.Time // when they were last many
+	moved     time.Time // when they were last many,
+	movedAt   uint64    // and how many
 	answered  time.Time // last answer, or first request after none
+	atAnswer  uint64    // bytes by the tick after it
+	anew      bool      // answered since the last tick
+	newest    time.Time // the latest that an answered request was sent
+	onWire    int       // requests that were sent and are not answered
 	restUntil time.Time // slow: nothing is asked before
 	strikes   uint
 	late      int // times that its requests were moved to others
@@ -99,7 +106,7 @@ func (m *machine) addPeer(name string, initiator bool, hash [64]byte, now time.T
 		refused:  make(map[hypercore.DiscoveryKey]struct{}),
 		reopens:  make(map[hypercore.DiscoveryKey]reopening),
 		pages:    maxPages,
-		heard:    now, answered: now, moved: now,
+		heard:    now, answered: now, moved: now, looked: now,
 		refusals: bucket{at: now},
 	}
 	m.peers = append(m.peers, p)
@@ -138,15 +145,49 @@ func (m *machine) removePeer(p *peer, now time.Time) {
 	m.changed = true
 }
 
+// excuse takes the time since the last tick off what p is measured by: our own
+// limit kept what it sends, which may be an answer, from coming.
+func (m *machine) excuse(p *peer, now time.Time) {
+	if !p.mayAnswer() {
+		return
+	}
+	d := now.Sub(p.looked)
+	p.answered, p.moved = p.answered.Add(d), p.moved.Add(d)
+	for _, r := range p.asked {
+		r.sent = r.sent.Add(d)
+	}
+}
+
 // heardFrom notes how many bytes came from p so far, whole frames or not.
 func (m *machine) heardFrom(p *peer, total uint64, now time.Time) {
+	if p.anew {
+		p.anew, p.atAnswer = false, total
+	}
+	p.looked = now
 	if total == p.received {
 		return
 	}
-	if total-p.received >= progress {
-		p.moved = now
+	if total-p.movedAt >= progress {
+		p.moved, p.movedAt = now, total
 	}
 	p.heard, p.received = now, total
+}
+
+// mayAnswer says whether what came since the last answer may be part of one,
+// which may be as large as a frame.
+func (p *peer) mayAnswer() bool { return p.received-p.atAnswer <= wire.MaxPlaintext }
+
+// sending notes that requests leave: what the peer is to be measured by begins.
+func (m *machine) sending(p *peer, list []outgoing, now time.Time) {
+	for _, o := range list {
+		if r := o.request; r != nil && !r.over && !r.onWire {
+			if p.onWire == 0 {
+				p.answered, p.anew = now, true
+			}
+			r.onWire, r.sent = true, now
+			p.onWire++
+		}
+	}
 }
 
 // resting says that p was slow and is asked nothing until the rest is over.
@@ -162,8 +203,8 @@ func (p *peer) room(read bool) bool {
 
 // relieve moves requests away from a peer that does not answer.
 func (m *machine) relieve(p *peer, now time.Time) {
-	silence := now.Sub(p.answered)
-	stalled := silence > stallAfter && now.Sub(p.moved) > stallAfter || silence > silentAfter
+	silence, flows := now.Sub(p.answered), now.Sub(p.moved) <= stallAfter
+	stalled := silence > stallAfter && !flows || silence > silentAfter && !(flows && p.mayAnswer())
 	asked := p.asked[:0]
 	var late, moved []*request
 	for _, r := range p.asked {
@@ -174,9 +215,9 @@ func (m *machine) relieve(p *peer, now time.Time) {
 		age := now.Sub(r.sent)
 		switch {
 		case r.applying:
-		case stalled && age > stallAfter || age > giveUpAfter:
+		case r.ready && (stalled && age > stallAfter || age > giveUpAfter && p.newest.After(r.sent)):
 			late = append(late, r)
-		case age > moveAfter && m.elsewhere(r, now):
+		case (age > giveUpAfter || age > moveAfter && (r.fetch != nil || r.kind != forBlock)) && m.elsewhere(r, now):
 			moved = append(moved, r)
 		}
 	}
@@ -198,16 +239,26 @@ func (m *machine) relieve(p *peer, now time.Time) {
 }
 
 // elsewhere says whether a peer that was late no more often than the one that
-// was asked can do what somebody waits for: a peer that answers all but one
-// request must not hold that one for long.
+// was asked can do it: a peer that answers all but one request must not hold
+// that one for long.
 func (m *machine) elsewhere(r *request, now time.Time) bool {
 	for _, ch := range r.ch.core.channels {
 		if ch.peer == r.ch.peer || ch.peer.late > r.ch.peer.late {
 			continue
 		}
-		if r.kind == forUpgrade && ch.upgrades(now) && ch.them.acked == ch.core.length ||
-			r.fetch != nil && ch.serves(r.fetch, now) && ch.peer.room(true) {
-			return true
+		switch {
+		case r.kind == forUpgrade:
+			if ch.upgrades(now) && ch.them.acked == ch.core.length {
+				return true
+			}
+		case r.fetch != nil:
+			if ch.serves(r.fetch, now) && ch.peer.room(true) {
+				return true
+			}
+		case r.kind == forBlock:
+			if ch.downloads(r.index, now) && ch.peer.room(false) {
+				return true
+			}
 		}
 	}
 	return false

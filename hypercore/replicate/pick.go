@@ -83,6 +83,12 @@ func (ch *channel) serves(f *fetch, now time.Time) bool {
 	}
 }
 
+// downloads says whether a peer can be asked for a block of a download.
+func (ch *channel) downloads(i uint64, now time.Time) bool {
+	_, denied := ch.denied[i]
+	return ch.usable(now) && !ch.behind && i < min(ch.core.length, ch.them.length) && ch.blocks.has(i) && !denied
+}
+
 // eager looks for work for a peer after something changed on a channel.
 func (m *machine) eager(ch *channel, now time.Time) {
 	if ch.state != open {

@@ -37,6 +37,7 @@ type request struct {
 	cost     int // bytes expected, about
 	sent     time.Time
 	ready    bool // completed and on its way
+	onWire   bool // counted in peer.onWire
 	applying bool // its answer is being checked
 	over     bool
 
@@ -82,6 +83,9 @@ func (m *machine) release(r *request) {
 	ch.coming.end(r)
 	delete(ch.requests, r.id)
 	ch.peer.inflight--
+	if r.onWire {
+		ch.peer.onWire--
+	}
 	ch.peer.inflightSize -= r.cost
 	if r.kind == forBlock && c.inflight[r.index] == r {
 		delete(c.inflight, r.index)
@@ -165,7 +169,7 @@ func (m *machine) answer(ch *channel, d wire.Data, now time.Time) (work, error) 
 	if r == nil {
 		return work{}, err
 	}
-	m.praise(ch.peer, now)
+	m.praise(r, now)
 	fits, err := r.fits(&d.Proof)
 	if err != nil {
 		return work{}, err
@@ -179,11 +183,19 @@ func (m *machine) answer(ch *channel, d wire.Data, now time.Time) (work, error) 
 }
 
 // praise notes that a peer answers.
-func (m *machine) praise(p *peer, now time.Time) {
-	p.answered = now
+func (m *machine) praise(r *request, now time.Time) {
+	p := r.ch.peer
+	p.hasAnswered(r, now)
 	p.strikes = 0
 	if !p.restUntil.IsZero() {
 		m.wakeUp(p, now)
+	}
+}
+
+func (p *peer) hasAnswered(r *request, now time.Time) {
+	p.answered, p.anew = now, true
+	if r.sent.After(p.newest) {
+		p.newest = r.sent
 	}
 }
 
@@ -228,7 +240,7 @@ func (m *machine) refused(ch *channel, id uint64, now time.Time) error {
 // denied notes what a peer has not, so that it is not asked again at once.
 func (m *machine) denied(r *request, now time.Time) {
 	ch := r.ch
-	ch.peer.answered = now
+	ch.peer.hasAnswered(r, now)
 	m.release(r)
 	switch r.kind {
 	case forBlock:

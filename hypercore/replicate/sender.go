@@ -20,7 +20,7 @@ type sender struct {
 }
 
 func newSender(c *conn) *sender {
-	out := bufio.NewWriterSize(countingWriter{c.stream, &c.sent}, 64<<10)
+	out := bufio.NewWriterSize(c.wire, min(c.batch, 64<<10))
 	return &sender{conn: c, out: out, batch: wire.NewBatch(func(frame []byte) error {
 		_, err := out.Write(frame)
 		return err
@@ -50,8 +50,9 @@ func (s *sender) drain() error {
 func (s *sender) step() (more bool, err error) {
 	var list []outgoing
 	var asked *served
-	s.conn.swarm.do(func(m *machine, _ time.Time) {
-		list = m.next(s.conn.peer, flushAt)
+	s.conn.swarm.do(func(m *machine, now time.Time) {
+		list = m.next(s.conn.peer, s.conn.batch)
+		m.sending(s.conn.peer, list, now)
 		if len(list) == 0 {
 			asked = m.nextServed(s.conn.peer)
 		}
@@ -67,7 +68,7 @@ func (s *sender) step() (more bool, err error) {
 		}
 	}
 	more = len(list) > 0 || asked != nil
-	if !more || s.batch.Len() >= flushAt {
+	if !more || s.batch.Len() >= s.conn.batch {
 		if err := s.batch.Flush(); err != nil {
 			return false, err
 		}

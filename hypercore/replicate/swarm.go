@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"multicore/hypercore"
 )
 
@@ -25,12 +27,18 @@ type Directory interface {
 type Options struct {
 	Directory Directory    // nil: only attached cores are known
 	Log       *slog.Logger // nil: no log
+
+	// UploadLimit and DownloadLimit are bytes a second that all streams
+	// together carry, which share them evenly; 0: no limit. What the streams'
+	// own transports add to that is not counted.
+	UploadLimit, DownloadLimit int64
 }
 
 // Swarm joins the cores of this process with its peers. Safe for concurrent use.
 type Swarm struct {
 	directory Directory
 	logger    *slog.Logger
+	up, down  *rate.Limiter // over all streams; nil: no limit
 
 	attaching sync.Mutex // one Attach or Detach at a time
 
@@ -51,6 +59,8 @@ func New(o Options) *Swarm {
 	return &Swarm{
 		directory: o.Directory,
 		logger:    o.Log,
+		up:        newLimiter(o.UploadLimit),
+		down:      newLimiter(o.DownloadLimit),
 		machine:   newMachine(),
 		conns:     make(map[*peer]*conn),
 		changed:   make(chan struct{}),
@@ -105,6 +115,10 @@ type Conn struct {
 	// of one frame in one frame, and destroys the stream where that gets too
 	// large (spec 18.1): each request then travels in a frame of its own.
 	Single bool
+
+	// Meter, of the same swarm, is for a Stream that has it below; nil: Serve
+	// puts one around the Stream.
+	Meter *Meter
 }
 
 // Serve replicates over c until the stream ends (io.EOF), ctx ends (its error),
@@ -116,6 +130,7 @@ func (s *Swarm) Serve(ctx context.Context, c Conn) error {
 	n := newConn(s, c)
 	idle, ok := s.join(n, c)
 	if !ok {
+		n.meter.Close()
 		c.Stream.Close()
 		return ErrClosed
 	}
@@ -176,7 +191,10 @@ func (s *Swarm) tick(idle <-chan struct{}) {
 func (s *Swarm) look() {
 	s.do(func(m *machine, now time.Time) {
 		for p, c := range s.conns {
-			m.heardFrom(p, c.received.Load(), now)
+			if c.meter.held.Swap(false) {
+				m.excuse(p, now)
+			}
+			m.heardFrom(p, c.meter.received.Load(), now)
 		}
 		for _, p := range m.tick(now) {
 			s.conns[p].fail(ErrIdle)
@@ -255,7 +273,7 @@ func (s *Swarm) Peers() []PeerStats {
 	list := make([]PeerStats, 0, len(s.machine.peers))
 	for _, p := range s.machine.peers {
 		if c := s.conns[p]; c != nil {
-			list = append(list, PeerStats{p.name, c.sent.Load(), c.received.Load(), c.since})
+			list = append(list, PeerStats{p.name, c.meter.sent.Load(), c.meter.received.Load(), c.since})
 		}
 	}
 	return list

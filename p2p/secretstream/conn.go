@@ -18,9 +18,9 @@ const (
 	// MaxPlaintext is the largest frame that can be written.
 	MaxPlaintext = MaxFrame - Overhead
 
-	firstChunk = 1 << 20   // of a frame, taken before bytes of it came
-	kept       = 1 << 20   // larger buffers are let go after their frame
-	pieceSize  = 256 << 10 // a write to the connection with a deadline of its own
+	firstChunk = 1 << 20  // of a frame, taken before bytes of it came
+	kept       = 1 << 20  // larger buffers are let go after their frame
+	pieceSize  = 64 << 10 // a write to the connection with a deadline of its own
 
 	// frameRoom is what stands before a plaintext in a buffer.
 	frameRoom = blockSize
@@ -30,6 +30,7 @@ const (
 // gives. One goroutine may read and one write at a time, and any may Close.
 type Conn struct {
 	raw       net.Conn
+	wire      io.ReadWriter // its bytes
 	initiator bool
 	hash      [64]byte
 	remote    [keySize]byte
@@ -192,19 +193,22 @@ func appendFrame(buf, content []byte) []byte {
 	return append(append(buf, head[:]...), content...)
 }
 
-// patient writes in pieces, each of which the peer may take its time for.
+// patient writes in pieces, each of which the peer may take its time for once
+// the handshake, which has one deadline for all, is over.
 type patient struct {
-	c    net.Conn
-	time time.Duration
+	net.Conn
+	time time.Duration // 0 during the handshake
 }
 
-func (w patient) Write(p []byte) (n int, err error) {
+func (w *patient) Write(p []byte) (n int, err error) {
 	for n < len(p) && err == nil {
-		if err = w.c.SetWriteDeadline(time.Now().Add(w.time)); err != nil {
-			break
+		if w.time > 0 {
+			if err = w.SetWriteDeadline(time.Now().Add(w.time)); err != nil {
+				break
+			}
 		}
 		var m int
-		m, err = w.c.Write(p[n:min(len(p), n+pieceSize)])
+		m, err = w.Conn.Write(p[n:min(len(p), n+pieceSize)])
 		n += m
 	}
 	return n, err

@@ -163,7 +163,7 @@ func TestClose(t *testing.T) {
 func TestPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := net.Pipe()
-		w := patient{a, time.Minute}
+		w := &patient{a, time.Minute}
 		start := time.Now()
 		if _, err := w.Write(make([]byte, 10)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error(err)

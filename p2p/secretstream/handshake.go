@@ -21,7 +21,7 @@ const HandshakeTimeout = 15 * time.Second
 const (
 	idSize        = 32
 	greetingSize  = idSize + headerSize // the frame after the handshake
-	writeTimeout  = time.Minute         // default of Options.WriteTimeout
+	writeTimeout  = 5 * time.Minute     // default of Options.WriteTimeout
 	readBuffer    = 64 << 10
 	frameHeadSize = 3
 )
@@ -50,8 +50,11 @@ type Options struct {
 	// the header, in this order, 32, 32 and 24 bytes. nil is crypto/rand.
 	Rand io.Reader
 	// WriteTimeout ends the stream of a peer that takes no bytes for so long;
-	// 0 is a minute.
+	// 0 is five minutes: one that reads slowly is not gone.
 	WriteTimeout time.Duration
+	// Through, where given, puts what counts or limits bytes between the stream
+	// and its connection. It may take its time over a Read or a Write.
+	Through func(io.ReadWriter) io.ReadWriter
 }
 
 // Handshake makes c a secret stream (spec 10.1 and 10.2). It takes c over, also
@@ -81,7 +84,12 @@ func handshake(ctx context.Context, c net.Conn, o Options) (*Conn, error) {
 	}
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
-	s := &Conn{raw: c, in: bufio.NewReaderSize(c, readBuffer), initiator: o.Initiator}
+	bytes := &patient{Conn: c}
+	s := &Conn{raw: c, wire: bytes, initiator: o.Initiator}
+	if o.Through != nil {
+		s.wire = o.Through(bytes)
+	}
+	s.in = bufio.NewReaderSize(s.wire, readBuffer)
 	if err := s.shake(o); err != nil {
 		return nil, err
 	}
@@ -91,7 +99,8 @@ func handshake(ctx context.Context, c net.Conn, o Options) (*Conn, error) {
 	if err := c.SetDeadline(time.Time{}); err != nil {
 		return nil, err
 	}
-	s.out = bufio.NewWriterSize(patient{c, o.WriteTimeout}, readBuffer)
+	bytes.time = o.WriteTimeout
+	s.out = bufio.NewWriterSize(s.wire, readBuffer)
 	return s, nil
 }
 
@@ -127,7 +136,7 @@ func (s *Conn) shake(o Options) (err error) {
 	s.hash, s.remote = n.hash, n.remoteStatic
 
 	id, remoteID := streamIDs(s.hash, o.Initiator)
-	if _, err := s.raw.Write(appendFrame(last, append(id[:], header[:]...))); err != nil {
+	if _, err := s.wire.Write(appendFrame(last, append(id[:], header[:]...))); err != nil {
 		return err
 	}
 	greeting, err := s.expect("header", greetingSize)
@@ -144,7 +153,7 @@ func (s *Conn) shake(o Options) (err error) {
 
 // initiate leaves message 3, as a frame, to be sent.
 func (s *Conn) initiate(n *noise) (last []byte, err error) {
-	if _, err := s.raw.Write(appendFrame(nil, n.write1())); err != nil {
+	if _, err := s.wire.Write(appendFrame(nil, n.write1())); err != nil {
 		return nil, err
 	}
 	m, err := s.expect("message 2", message2Size)
@@ -169,7 +178,7 @@ func (s *Conn) respond(n *noise) error {
 	if m, err = n.write2(); err != nil {
 		return fmt.Errorf("%w: message 1: %w", ErrHandshake, err)
 	}
-	if _, err := s.raw.Write(appendFrame(nil, m)); err != nil {
+	if _, err := s.wire.Write(appendFrame(nil, m)); err != nil {
 		return err
 	}
 	if m, err = s.expect("message 3", message3Size); err != nil {

@@ -92,8 +92,11 @@ func (n *Node) start(ctx context.Context) error {
 			return err
 		}
 	}
-	if n.opts.Network != nil {
-		n.swarm = replicate.New(replicate.Options{Directory: directory{n.store}, Log: n.log})
+	if nw := n.opts.Network; nw != nil {
+		n.swarm = replicate.New(replicate.Options{
+			Directory: directory{n.store}, Log: n.log,
+			UploadLimit: nw.UploadLimit, DownloadLimit: nw.DownloadLimit,
+		})
 	}
 	if _, err := n.ownMulticore(ctx, false); err != nil && !errors.Is(err, multicore.ErrNoMulticore) {
 		return err

@@ -44,4 +44,6 @@ type Network struct {
 	HypercorePeers  []string
 	MDNS            bool
 	Announce        bool
+	UploadLimit     int64 // bytes a second over all peers; 0: none
+	DownloadLimit   int64
 }
