@@ -1,0 +1,215 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// bench runs cases in a directory of its own.
+type bench struct {
+	ctx     context.Context
+	dir     string // on disk; removed by the owner
+	self    string // this program
+	node    string
+	scripts string // scripts/interop/bench
+	pool    string
+	quick   bool
+	filled  map[string]*store
+}
+
+// store is a writer's store, filled once.
+type store struct {
+	dir  string
+	warm string
+	keys []string
+	hash string
+}
+
+// usage is what a process took: processor time in seconds while it was
+// measured, and the most memory since its start in bytes.
+type usage struct {
+	CPU  float64 `json:"cpu"`
+	Peak uint64  `json:"peak"`
+}
+
+// sample is one measurement.
+type sample struct {
+	Values map[string]float64 `json:"values"`
+	Writer usage              `json:"writer"`
+	Reader usage              `json:"reader"` // of all, where there are several
+}
+
+// patience bounds one measurement, and the filling of a store.
+const patience = 15 * time.Minute
+
+// child is how to start a process that takes a spec.
+func (b *bench) child(way, script string) []string {
+	if way == js {
+		return []string{b.node, filepath.Join(b.scripts, script)}
+	}
+	return []string{b.self, "child"}
+}
+
+// store gives the filled store of a load, for ours or for the JavaScript
+// packages.
+func (b *bench) store(k *kind, way string, l load) (*store, error) {
+	name := "ours"
+	if way == js {
+		name = "peer"
+	}
+	name = fmt.Sprintf("%s-%dx%d-%d-%d", name, l.count, l.size, l.cores, l.warm)
+	if l.grows {
+		name += "-" + k.name
+	}
+	if st := b.filled[name]; st != nil {
+		return st, nil
+	}
+	st := &store{dir: filepath.Join(b.dir, name)}
+	s := spec{Role: "fill", Dir: st.dir, Pool: b.pool, Count: l.count, Size: l.size, Cores: l.cores, WarmCount: l.warm}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	p, err := start(ctx, "fill "+name, b.child(way, "network.js"), s)
+	if err != nil {
+		return nil, err
+	}
+	done, err := p.expect("done")
+	if err != nil {
+		p.kill()
+		return nil, err
+	}
+	if err := p.stop(); err != nil {
+		return nil, err
+	}
+	st.warm, st.keys, st.hash = done.Warm, done.Keys, done.Hash
+	b.filled[name] = st
+	return st, nil
+}
+
+// settle has the disk take what earlier measurements left behind, so that the
+// next one does not pay for it.
+func (b *bench) settle() error {
+	d, err := os.Open(b.dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return unix.Syncfs(int(d.Fd()))
+}
+
+// network measures a case of a writer and a reader.
+func (b *bench) network(k *kind, way string, l load) (sample, error) {
+	writer := spec{
+		Role: "writer", Task: k.task, Pool: b.pool, Transport: overLibp2p, Count: l.count, Size: l.size,
+		Samples: l.samples, Inflight: l.inflight, WarmCount: l.warm,
+	}
+	if way == oursTCP || way == js || way == ceilingTCP {
+		writer.Transport = overTCP
+	}
+	scratch, err := os.MkdirTemp(b.dir, "run-")
+	if err != nil {
+		return sample{}, err
+	}
+	defer os.RemoveAll(scratch)
+	reader := writer
+	reader.Role, reader.Dir = "reader", filepath.Join(scratch, "reader")
+	var from *store
+	if way == ceiling || way == ceilingTCP {
+		writer.Role, reader.Role, writer.Dir = "bare-writer", "bare-reader", scratch
+	} else {
+		if from, err = b.store(k, way, l); err != nil {
+			return sample{}, err
+		}
+		writer.Dir, writer.Warm, writer.Keys = from.dir, from.warm, from.keys
+		reader.Warm, reader.Keys = from.warm, from.keys
+	}
+	if err := b.settle(); err != nil {
+		return sample{}, err
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	w, err := start(ctx, k.name+" writer ("+way+")", b.child(way, "network.js"), writer)
+	if err != nil {
+		return sample{}, err
+	}
+	defer w.kill()
+	ready, err := w.expect("ready")
+	if err != nil {
+		return sample{}, err
+	}
+	reader.Addr = ready.Addr
+	r, err := start(ctx, k.name+" reader ("+way+")", b.child(way, "network.js"), reader)
+	if err != nil {
+		return sample{}, err
+	}
+	defer r.kill()
+	if _, err := r.expect("ready"); err != nil {
+		return sample{}, fmt.Errorf("%w\nthe writer said: %s", err, w.said)
+	}
+	out, done, err := exchange(w, r, k.task == taskVisible && from != nil)
+	if err != nil {
+		return sample{}, err
+	}
+	if from != nil && done.Hash != "" && done.Hash != from.hash {
+		return sample{}, fmt.Errorf("%s (%s): the reader's tree hash is %s, the writer's %s", k.name, way, done.Hash, from.hash)
+	}
+	if err := r.stop(); err != nil {
+		return sample{}, err
+	}
+	if err := w.stop(); err != nil {
+		return sample{}, err
+	}
+	out.derive(l)
+	return out, nil
+}
+
+// exchange has the reader do its task, the writer append where it is about
+// that, and takes what both took meanwhile.
+func exchange(w, r *process, appends bool) (out sample, done reply, err error) {
+	sides := []struct {
+		*process
+		*usage
+	}{{w, &out.Writer}, {r, &out.Reader}}
+	for _, s := range sides {
+		before, err := s.cpu()
+		if err != nil {
+			return out, done, err
+		}
+		s.CPU = -before.Seconds()
+	}
+	if err = r.say(wordGo); err == nil && appends {
+		err = w.say(wordAppend)
+	}
+	if err != nil {
+		return out, done, err
+	}
+	if done, err = r.expect("done"); err != nil {
+		return out, done, fmt.Errorf("%w\nthe writer said: %s", err, w.said)
+	}
+	for _, s := range sides {
+		after, err := s.cpu()
+		if err != nil {
+			return out, done, err
+		}
+		s.CPU += after.Seconds()
+		if s.Peak, err = s.peak(); err != nil {
+			return out, done, err
+		}
+	}
+	out.Values = done.Values
+	return out, done, nil
+}
+
+// derive adds rates to what was measured.
+func (s *sample) derive(l load) {
+	if sec := s.Values["seconds"]; sec > 0 {
+		s.Values["bytes/s"] = float64(l.count) * float64(l.size) / sec / 1e6
+		s.Values["blocks/s"] = float64(l.count) / sec
+		s.Values["samples/s"] = float64(l.samples) / sec
+	}
+	s.Values["memory"] = float64(s.Writer.Peak+s.Reader.Peak) / 1e6
+}
