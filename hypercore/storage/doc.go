@@ -33,4 +33,11 @@
 // first use. A descriptor in use is never closed, and one with unsynced writes
 // is synced before it is closed, since the kernel may forget a write error that
 // no descriptor is left to report.
+//
+// # Node cache
+//
+// Stretches of tree files that are read stay in memory, a few MiB for the whole
+// store. Writes go to the file first and then to the stretch, so what is read is
+// what the file has; who changes a file otherwise calls Files.Reopen. After a
+// failed sync the file is read each time.
 package storage

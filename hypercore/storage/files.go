@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -15,8 +16,9 @@ const coresDir = "cores"
 
 // coreFiles holds the files of all cores of a store.
 type coreFiles struct {
-	fs   FS
-	open descriptors
+	fs    FS
+	open  descriptors
+	nodes nodeCache
 
 	mu    sync.Mutex
 	cores map[ID]*core
@@ -42,6 +44,7 @@ func (s *coreFiles) Files(id ID) Files {
 		c = &core{files: s, dir: path.Join(coresDir, hex.EncodeToString(id[:]))}
 		c.blocks.core, c.blocks.name = c, "blocks"
 		c.tree.core, c.tree.name = c, "tree"
+		c.salt = binary.LittleEndian.Uint64(id[:])
 		c.inherit()
 		s.cores[id] = c
 	}
@@ -82,6 +85,9 @@ type core struct {
 	files        *coreFiles
 	dir          string
 	blocks, tree descriptor
+	salt         uint64      // tells cores apart in the node cache
+	cached       atomic.Bool // the node cache may have something
+	nodesMu      sync.Mutex  // one change of the file tree at a time, so that the node cache sees the last
 
 	syncMu  sync.Mutex    // one Sync at a time, so that none returns before what another took over is done
 	entries atomic.Bool   // the entries of dir were synced since a file was made or first opened here
@@ -165,6 +171,7 @@ func (c *core) Reopen() error {
 	defer c.syncMu.Unlock()
 	c.blocks.forget()
 	c.tree.forget()
+	c.files.nodes.drop(c)
 	c.inherit()
 	c.failed.Store(nil)
 	return nil
@@ -187,6 +194,9 @@ func (c *core) Cut(blocks int64, nodes uint64) error {
 	if err != nil {
 		return err
 	}
+	c.nodesMu.Lock()
+	defer c.nodesMu.Unlock()
+	defer c.files.nodes.drop(c)
 	return c.tree.cut(size)
 }
 

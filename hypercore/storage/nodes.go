@@ -3,11 +3,8 @@ package storage
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"hash/crc32"
-	"io"
-	"io/fs"
 	"slices"
 	"sync"
 
@@ -40,7 +37,7 @@ func putNode(b []byte, n *merkle.Node) {
 	binary.LittleEndian.PutUint64(b, n.Size|nodeSum(b)<<sizeBits)
 }
 
-// getNode reads what putNode wrote; false for anything else.
+// getNode reads what putNode wrote; false for anything else. It changes b.
 func getNode(b []byte, index uint64) (merkle.Node, bool) {
 	first := binary.LittleEndian.Uint64(b)
 	n := merkle.Node{Index: index, Size: first & merkle.MaxSize, Hash: merkle.Hash(b[8:nodeSize])}
@@ -69,27 +66,10 @@ func nodeBuffer(n int) *[]byte {
 }
 
 func (c *core) Node(index uint64) (merkle.Node, bool, error) {
-	off, err := nodeOffset(index)
-	if err != nil {
+	if index > merkle.MaxSize {
 		return merkle.Node{}, false, nil // nobody can have stored it
 	}
-	f, err := c.tree.acquire(false)
-	if errors.Is(err, fs.ErrNotExist) {
-		return merkle.Node{}, false, nil
-	}
-	if err != nil {
-		return merkle.Node{}, false, err
-	}
-	defer c.tree.release()
-	buf := nodeBuffer(nodeSize)
-	defer nodeBuffers.Put(buf)
-	if _, err := f.ReadAt(*buf, off); err == io.EOF {
-		return merkle.Node{}, false, nil
-	} else if err != nil {
-		return merkle.Node{}, false, err
-	}
-	n, ok := getNode(*buf, index)
-	return n, ok, nil
+	return c.files.nodes.read(c, index)
 }
 
 func (c *core) WriteNodes(nodes []merkle.Node) error {
@@ -103,7 +83,7 @@ func (c *core) WriteNodes(nodes []merkle.Node) error {
 		nodes = slices.Clone(nodes)
 		slices.SortFunc(nodes, byIndex)
 	}
-	return c.tree.writeRuns(len(nodes), func(i int) uint64 { return nodes[i].Index },
+	return c.writeRuns(len(nodes), func(i int) uint64 { return nodes[i].Index },
 		func(b []byte, i int) { putNode(b, &nodes[i]) })
 }
 
@@ -117,12 +97,12 @@ func (c *core) EraseNodes(indexes []uint64) error {
 	stored := uint64(size+nodeSize-1) / nodeSize
 	end, _ := slices.BinarySearch(indexes, stored)
 	indexes = indexes[:end]
-	return c.tree.writeRuns(len(indexes), func(i int) uint64 { return indexes[i] },
+	return c.writeRuns(len(indexes), func(i int) uint64 { return indexes[i] },
 		func(b []byte, _ int) { clear(b[:nodeSize]) })
 }
 
 // writeRuns writes n nodes with rising indexes, each run of adjacent ones at once.
-func (d *descriptor) writeRuns(n int, index func(int) uint64, put func([]byte, int)) error {
+func (c *core) writeRuns(n int, index func(int) uint64, put func([]byte, int)) error {
 	if n == 0 {
 		return nil
 	}
@@ -131,13 +111,18 @@ func (d *descriptor) writeRuns(n int, index func(int) uint64, put func([]byte, i
 	}
 	buf := nodeBuffer(n * nodeSize)
 	defer nodeBuffers.Put(buf)
+	c.nodesMu.Lock()
+	defer c.nodesMu.Unlock()
 	start := 0
 	for i := range n {
 		put((*buf)[i*nodeSize:], i)
 		if i+1 < n && index(i+1) == index(i)+1 {
 			continue
 		}
-		if err := d.writeAt((*buf)[start*nodeSize:(i+1)*nodeSize], int64(index(start))*nodeSize); err != nil {
+		run := (*buf)[start*nodeSize : (i+1)*nodeSize]
+		err := c.tree.writeAt(run, int64(index(start))*nodeSize)
+		c.files.nodes.wrote(c, run, index(start), err != nil)
+		if err != nil {
 			return err
 		}
 		start = i + 1

@@ -137,6 +137,7 @@ func TestHalfNode(t *testing.T) {
 				append(under[:at:at], whole[at:]...),
 			} {
 				check(t, os.WriteFile(name, torn, 0o600))
+				check(t, f.Reopen())
 				n, ok, err := f.Node(0)
 				check(t, err)
 				same := bytes.Equal(torn, whole) || bytes.Equal(torn, old)
@@ -163,6 +164,7 @@ func TestTornNode(t *testing.T) {
 	f := st.Files(id)
 	check(t, f.WriteNodes([]merkle.Node{storagetest.Node(0), storagetest.Node(1)}))
 	check(t, os.Truncate(filepath.Join(dir, "cores", hex.EncodeToString(id[:]), "tree"), 79))
+	check(t, f.Reopen())
 	if _, ok, err := f.Node(1); ok || err != nil {
 		t.Errorf("torn node: got %v, %v", ok, err)
 	}

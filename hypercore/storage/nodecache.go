@@ -1,0 +1,98 @@
+package storage
+
+import (
+	"io"
+	"sync"
+
+	"multicore/hypercore/merkle"
+)
+
+// The node cache keeps stretches of tree files as the files have them: whoever
+// verifies or proves blocks in order needs the same nodes again and again.
+//
+// A stretch has one slot where it may lie, so the memory is bounded and there
+// is nothing to evict. A slot's lock is held while it is filled from the file,
+// and a write changes the slot after the file: whatever the order, the slot ends
+// up with what the file has.
+const (
+	cacheNodes = 128  // nodes of a stretch
+	cacheSlots = 1024 // 5 MiB if all are in use
+	cacheBytes = cacheNodes * nodeSize
+)
+
+type nodeCache struct{ slots [cacheSlots]nodeSlot }
+
+type nodeSlot struct {
+	mu   sync.Mutex
+	core *core // nil: empty
+	at   uint64
+	data *[cacheBytes]byte
+	node [nodeSize]byte // the one that is being read
+}
+
+// slot is where the stretch `at` of a core may lie.
+func (n *nodeCache) slot(c *core, at uint64) *nodeSlot {
+	return &n.slots[(at*0x9E3779B97F4A7C15>>54+c.salt)%cacheSlots]
+}
+
+// read gives node index of a core.
+func (n *nodeCache) read(c *core, index uint64) (merkle.Node, bool, error) {
+	at := index / cacheNodes
+	s := n.slot(c, at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.core != c || s.at != at || c.failed.Load() != nil { // after a failed sync only the disk counts
+		s.core = nil
+		if !c.cached.Load() {
+			c.cached.Store(true) // before the file is read: see drop
+		}
+		if s.data == nil {
+			s.data = new([cacheBytes]byte)
+		}
+		got, err := c.tree.readAt(s.data[:], int64(at)*cacheBytes)
+		if err != nil && err != io.EOF {
+			return merkle.Node{}, false, err
+		}
+		clear(s.data[got/nodeSize*nodeSize:]) // a node that the file ends in is none
+		s.core, s.at = c, at
+	}
+	copy(s.node[:], s.data[index%cacheNodes*nodeSize:])
+	node, ok := getNode(s.node[:], index)
+	return node, ok, nil
+}
+
+// wrote takes over what was written at node index. failed: nobody knows what is
+// there now.
+func (n *nodeCache) wrote(c *core, b []byte, index uint64, failed bool) {
+	for len(b) > 0 {
+		at, off := index/cacheNodes, index%cacheNodes*nodeSize
+		size := min(uint64(len(b)), cacheBytes-off)
+		s := n.slot(c, at)
+		s.mu.Lock()
+		if s.core == c && s.at == at {
+			copy(s.data[off:], b[:size])
+			if failed {
+				s.core = nil
+			}
+		}
+		s.mu.Unlock()
+		b = b[size:]
+		index += size / nodeSize
+	}
+}
+
+// drop forgets all of a core, after its file was changed in another way. Who
+// fills a slot without being seen here reads the file after that change.
+func (n *nodeCache) drop(c *core) {
+	if !c.cached.Swap(false) {
+		return
+	}
+	for i := range n.slots {
+		s := &n.slots[i]
+		s.mu.Lock()
+		if s.core == c {
+			s.core = nil
+		}
+		s.mu.Unlock()
+	}
+}
