@@ -122,6 +122,11 @@ func (a *appending) plan() error {
 	}
 	a.from, a.size = c.tree, c.size // they change under the write lock alone
 	a.batch = merkle.NewBatch(a.from)
+	if c.encrypted {
+		if err := a.encrypt(); err != nil {
+			return err
+		}
+	}
 	for _, b := range a.blocks {
 		if len(b) > MaxBlock {
 			return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), MaxBlock)
@@ -130,6 +135,23 @@ func (a *appending) plan() error {
 			return err
 		}
 	}
+	return nil
+}
+
+// encrypt puts the stored form of the blocks in their place.
+func (a *appending) encrypt() error {
+	k := a.core.cipher()
+	if k == nil {
+		return ErrEncrypted
+	}
+	stored := make([][]byte, len(a.blocks))
+	for i, b := range a.blocks {
+		if len(b) > MaxBlock-blockPadding {
+			return fmt.Errorf("%w: %d bytes, at most %d with encryption", ErrTooLarge, len(b), MaxBlock-blockPadding)
+		}
+		stored[i] = k.encrypt(a.from.Length+uint64(i), a.from.Fork, b)
+	}
+	a.blocks = stored
 	return nil
 }
 

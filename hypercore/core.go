@@ -32,6 +32,9 @@ type Core struct {
 
 	events events
 	source atomic.Pointer[Source]
+
+	encryption atomic.Pointer[encryption] // nil: blocks are read as they are stored
+
 	queued atomic.Bool // in Flusher.queue; written under Flusher.mu
 	round  *round      // the last that took this core and did not succeed; under Flusher.mu
 
@@ -51,6 +54,7 @@ type Core struct {
 	durable   uint64 // length that is recorded, and signed
 	stored    uint64 // length that is on the disk, signed or not
 	recorded  bool   // the store has a core record
+	encrypted bool   // recorded: own blocks were written with encryption
 	headDirty bool   // to be written by the next round, as are infoDirty and bits.changed
 	infoDirty bool
 	era       uint64
@@ -112,7 +116,7 @@ func (c *Core) open(o Options) error {
 		c.recorded = true
 		known = info.own
 		c.own = c.own || known
-		c.held, c.unheld = info.held, info.unheld
+		c.held, c.unheld, c.encrypted = info.held, info.unheld, info.encrypted
 		c.infoDirty = c.own && !known
 	}
 	if c.own && !known && o.Hold {
@@ -240,7 +244,7 @@ func (c *Core) Info() Info {
 	defer c.mu.RUnlock()
 	return Info{
 		Length:     c.tree.Length,
-		ByteLength: c.size,
+		ByteLength: c.plainSize(c.tree.Length, c.size),
 		Contiguous: c.bits.contiguous,
 		Durable:    c.durable,
 		Fork:       c.tree.Fork,

@@ -37,6 +37,12 @@ var (
 	// the core was ever reached.
 	ErrNoPeers = errors.New("no peer was reached")
 
+	// ErrEncrypted: the core was written with encryption, and no key was given.
+	ErrEncrypted = errors.New("core is encrypted and no encryption key was given")
+
+	// ErrNotEncrypted: a stored block is too short to be an encrypted one.
+	ErrNotEncrypted = errors.New("core is not encrypted")
+
 	// ErrBadProof: what a peer sent does not verify.
 	ErrBadProof = merkle.ErrBadProof
 

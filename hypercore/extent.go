@@ -113,6 +113,6 @@ func (c *Core) LocalExtent(i uint64) (off, size uint64, err error) {
 		if errors.Is(err, merkle.ErrMissingNode) {
 			err = fmt.Errorf("extent of block %d: %w: %w", i, ErrNotHeld, err)
 		}
-		return off, size, err
+		return c.plainSize(i, off), c.plainSize(1, size), err
 	}
 }

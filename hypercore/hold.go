@@ -45,7 +45,7 @@ func (c *Core) Release() error {
 // says what of the old head stays (nil: all). c.write and c.committing are held.
 func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	count := c.tree.Length - c.head.Length
-	if err := c.setAside(count); err != nil {
+	if err := c.setAside(count, change.Tree); err != nil {
 		return fmt.Errorf("adopt length %d: %w", change.Tree.Length, err)
 	}
 	if keep != nil {
@@ -107,8 +107,9 @@ func moveID(id DiscoveryKey) storage.ID {
 	return storage.ID(blake2b.Sum256(append([]byte("multicore move "), id[:]...)))
 }
 
-// setAside copies the blocks beyond the head to the files of moveID.
-func (c *Core) setAside(count uint64) error {
+// setAside copies the blocks beyond the head to the files of moveID, encrypted
+// for their places behind the new head if they are encrypted.
+func (c *Core) setAside(count uint64, head merkle.Tree) error {
 	if count == 0 {
 		return nil
 	}
@@ -119,15 +120,37 @@ func (c *Core) setAside(count uint64) error {
 	if err := aside.Cut(0, 0); err != nil {
 		return err
 	}
+	k := c.cipher()
+	if k == nil && c.encrypted {
+		return ErrEncrypted
+	}
 	var leaves []merkle.Node
+	from, off := int64(c.head.ByteLength()), int64(0)
 	for j := range count {
-		leaf, ok, err := node(c.tree, c.files, 2*(c.head.Length+j))
+		index := c.head.Length + j
+		leaf, ok, err := node(c.tree, c.files, 2*index)
 		if err != nil {
 			return err
 		}
 		if !ok {
-			return &merkle.MissingNodeError{Index: 2 * (c.head.Length + j)}
+			return &merkle.MissingNodeError{Index: 2 * index}
 		}
+		if k != nil {
+			block := make([]byte, leaf.Size)
+			if _, err := c.files.ReadBlocks(block, from+off); err != nil {
+				return err
+			}
+			plain, err := k.decrypt(index, block)
+			if err != nil {
+				return err
+			}
+			block = k.encrypt(head.Length+j, head.Fork, plain)
+			if err := aside.WriteBlocks(block, off); err != nil {
+				return err
+			}
+			leaf.Hash = merkle.LeafHash(block)
+		}
+		off += int64(leaf.Size)
 		leaf.Index = 2 * j
 		if leaves = append(leaves, leaf); len(leaves) == moveNodes || j == count-1 {
 			if err := aside.WriteNodes(leaves); err != nil {
@@ -136,18 +159,27 @@ func (c *Core) setAside(count uint64) error {
 			leaves = leaves[:0]
 		}
 	}
-	from := int64(c.head.ByteLength())
-	buf := make([]byte, gather)
-	for off, end := int64(0), int64(c.size)-from; off < end; off += int64(len(buf)) {
-		buf = buf[:min(int64(len(buf)), end-off)]
-		if _, err := c.files.ReadBlocks(buf, from+off); err != nil {
-			return err
-		}
-		if err := aside.WriteBlocks(buf, off); err != nil {
+	if k == nil {
+		if err := copyBlocks(aside, c.files, from, off); err != nil {
 			return err
 		}
 	}
 	return aside.Sync()
+}
+
+// copyBlocks copies n bytes that begin at from to the beginning of other files.
+func copyBlocks(to, files storage.Files, from, n int64) error {
+	buf := make([]byte, gather)
+	for off := int64(0); off < n; off += int64(len(buf)) {
+		buf = buf[:min(int64(len(buf)), n-off)]
+		if _, err := files.ReadBlocks(buf, from+off); err != nil {
+			return err
+		}
+		if err := to.WriteBlocks(buf, off); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // moveNodes bounds how many nodes are written at a time.

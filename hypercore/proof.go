@@ -102,7 +102,7 @@ func (c *Core) SeekPath(bytes uint64) (hash merkle.HashRequest, done bool, err e
 	if err != nil {
 		return hash, false, err
 	}
-	at, _, found, err := merkle.Find(v.tree, c.files, bytes)
+	at, _, found, err := merkle.Find(v.tree, c.files, bytes, 0)
 	if err != nil || found {
 		return hash, found, err
 	}

@@ -47,6 +47,9 @@ func (c *Core) Block(i uint64) ([]byte, error) {
 		if errors.Is(err, merkle.ErrMissingNode) || errors.Is(err, io.EOF) {
 			return nil, c.lose(v, i, err)
 		}
+		if k := c.cipher(); k != nil && err == nil {
+			return k.decrypt(i, block)
+		}
 		return block, err
 	}
 }
@@ -142,25 +145,38 @@ func (c *Core) Seek(ctx context.Context, off uint64) (i, within uint64, err erro
 			return i, within, c.truncated(fork, err)
 		}
 		missing := fmt.Errorf("byte %d: %w", off, ErrNotHeld)
-		if err := c.fetch(ctx, missing, func(s Source) error { return s.FetchSeek(ctx, off) }); err != nil {
+		if err := c.fetch(ctx, missing, func(s Source) error { return s.FetchSeek(ctx, within) }); err != nil {
 			return 0, 0, err
 		}
 	}
 }
 
-// seek is Seek by stored nodes.
+// seek is Seek by stored nodes. Where they do not decide it, within is a byte
+// of the files to seek for at a peer, which brings the answer closer.
 func (c *Core) seek(v view, off uint64) (i, within uint64, found bool, err error) {
-	if off == v.size {
+	size := c.plainSize(v.tree.Length, v.size)
+	if off == size {
 		return v.tree.Length, 0, true, nil
 	}
-	if off > v.size {
-		return 0, 0, false, fmt.Errorf("byte %d of %d: %w", off, v.size, ErrPastEnd)
+	if off > size {
+		return 0, 0, false, fmt.Errorf("byte %d of %d: %w", off, size, ErrPastEnd)
 	}
-	at, start, found, err := merkle.Find(v.tree, c.files, off)
-	if err != nil || !found {
+	at, start, found, err := merkle.Find(v.tree, c.files, off, c.padding())
+	switch {
+	case err != nil:
 		return 0, 0, false, err
+	case found:
+		return at.Index / 2, off - start, true, nil
+	case c.padding() == 0:
+		return 0, off, false, nil
 	}
-	return at.Index / 2, off - start, true, nil
+	lo, _ := merkle.Span(at.Index)
+	raw := start + c.padding()*(lo/2)
+	if _, _, found, err = merkle.Find(v.tree, c.files, raw, 0); err == nil && found {
+		// Nothing is missing: the sizes are not those of encrypted blocks.
+		err = fmt.Errorf("byte %d: %w", off, ErrNotEncrypted)
+	}
+	return 0, raw, false, err
 }
 
 // fetches bounds how many blocks one ReadAt asks for at a time.
@@ -179,13 +195,14 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		if off >= v.size {
+		size := c.plainSize(v.tree.Length, v.size)
+		if off >= size {
 			if v.tree.Fork != fork {
-				return 0, fmt.Errorf("byte %d of %d: %w", off, v.size, ErrTruncated)
+				return 0, fmt.Errorf("byte %d of %d: %w", off, size, ErrTruncated)
 			}
 			return 0, io.EOF
 		}
-		n := int(min(uint64(len(p)), v.size-off))
+		n := int(min(uint64(len(p)), size-off))
 		if n == 0 {
 			return 0, nil
 		}
@@ -195,7 +212,11 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 			}
 			return 0, err
 		}
-		_, err = c.files.ReadBlocks(p[:n], int64(off))
+		if c.padding() == 0 {
+			_, err = c.files.ReadBlocks(p[:n], int64(off))
+		} else {
+			err = c.readPlain(ctx, p[:n], off)
+		}
 		if !c.still(v) {
 			continue
 		}
@@ -209,6 +230,19 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 		}
 		return n, err
 	}
+}
+
+// readPlain reads bytes of encrypted blocks, which cover brought here.
+func (c *Core) readPlain(ctx context.Context, p []byte, off uint64) error {
+	i, within, err := c.Seek(ctx, off)
+	for ; err == nil && len(p) > 0; i, within = i+1, 0 {
+		var block []byte
+		if block, err = c.Get(ctx, i); err != nil {
+			break
+		}
+		p = p[copy(p, block[min(within, uint64(len(block))):]):]
+	}
+	return err
 }
 
 // cover fetches what is missing of the blocks that hold the bytes

@@ -35,7 +35,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // coreRecord is what stays the same about a core, or nearly so:
 //
-//	uint version, uint flags (1 own, 2 manifest, 4 held), fixed32 key,
+//	uint version, uint flags (1 own, 2 manifest, 4 held, 8 encrypted), fixed32 key,
 //	if 2: buffer manifest
 //	if 4: uint unheld
 //	u32 CRC-32C of what precedes
@@ -45,18 +45,26 @@ type coreRecord struct {
 	manifest []byte
 	held     bool
 	unheld   uint64 // blocks that may be signed while held
+
+	encrypted bool
 }
 
 const (
 	coreOwn = 1 << iota
 	coreManifest
 	coreHeld
+	coreEncrypted
 )
 
 func (r *coreRecord) append(buf []byte) []byte {
 	start := len(buf)
-	buf = compact.AppendUint(buf, firstVersion)
-	buf = compact.AppendUint(buf, flag(r.own, coreOwn)|flag(r.manifest != nil, coreManifest)|flag(r.held, coreHeld))
+	version := uint64(firstVersion)
+	if r.encrypted {
+		version = recordVersion
+	}
+	buf = compact.AppendUint(buf, version)
+	buf = compact.AppendUint(buf, flag(r.own, coreOwn)|flag(r.manifest != nil, coreManifest)|
+		flag(r.held, coreHeld)|flag(r.encrypted, coreEncrypted))
 	buf = compact.AppendFixed32(buf, r.key)
 	if r.manifest != nil {
 		buf = compact.AppendBuffer(buf, r.manifest)
@@ -73,7 +81,7 @@ func parseCoreRecord(b []byte) (*coreRecord, error) {
 		return nil, err
 	}
 	flags := d.Uint()
-	r := &coreRecord{own: flags&coreOwn != 0, held: flags&coreHeld != 0, key: d.Fixed32()}
+	r := &coreRecord{own: flags&coreOwn != 0, held: flags&coreHeld != 0, encrypted: flags&coreEncrypted != 0, key: d.Fixed32()}
 	if flags&coreManifest != 0 {
 		r.manifest = append([]byte{}, d.Buffer()...)
 	}

@@ -16,6 +16,7 @@ func exampleCoreRecords() []*coreRecord {
 		{key: testKey(1)},
 		{key: testKey(1), own: true, manifest: DefaultManifest(testPair(1).Public).Encode()},
 		{key: testKey(2), own: true, held: true, unheld: 1},
+		{key: testKey(2), own: true, held: true, unheld: 1, encrypted: true},
 		{key: testKey(3), manifest: []byte{}},
 	}
 }

@@ -250,7 +250,7 @@ func (c *Core) dropBeyond() error {
 	if uint64(blocks) >= v.size {
 		return nil
 	}
-	at, _, _, err := merkle.Find(v.tree, c.files, uint64(blocks))
+	at, _, _, err := merkle.Find(v.tree, c.files, uint64(blocks), 0)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func (c *Core) unflushed() bool {
 
 // record is the core's record. c.mu is held.
 func (c *Core) record() *coreRecord {
-	r := &coreRecord{key: c.key, own: c.own, held: c.held, unheld: c.unheld}
+	r := &coreRecord{key: c.key, own: c.own, held: c.held, unheld: c.unheld, encrypted: c.encrypted}
 	if c.manifest != nil && !c.manifest.Legacy {
 		r.manifest = c.manifest.Encode()
 	}

@@ -76,23 +76,38 @@ func leftSize(t Tree, nodes NodeReader, n uint64) (uint64, error) {
 }
 
 // Find walks to the leaf that holds byte `bytes` as far as stored nodes allow;
-// empty blocks hold no byte. Where found is false, at is the smallest stored
-// subtree known to hold it, and offset the byte offset of that subtree (what a
-// seek request needs). A byte at or beyond the byte length is an
-// ErrInvalidRequest.
-func Find(t Tree, nodes NodeReader, bytes uint64) (at Node, offset uint64, found bool, err error) {
+// empty blocks hold no byte. Of each block padding bytes do not count, neither
+// in bytes nor in offset: those that encryption adds (spec 17), else 0. Where
+// found is false, at is the smallest stored subtree known to hold the byte, and
+// offset the byte offset of that subtree (what a seek request needs). A byte at
+// or beyond the byte length is an ErrInvalidRequest.
+func Find(t Tree, nodes NodeReader, bytes, padding uint64) (at Node, offset uint64, found bool, err error) {
 	for _, root := range t.Roots {
-		if bytes-offset >= root.Size {
-			offset += root.Size
+		size := padded(root, padding)
+		if bytes-offset >= size {
+			offset += size
 			continue
 		}
-		return findBelow(t, nodes, root, offset, bytes)
+		return findBelow(t, nodes, root, offset, bytes, padding)
 	}
 	return Node{}, 0, false, fmt.Errorf("%w: byte %d of %d", ErrInvalidRequest, bytes, offset)
 }
 
+// padded is the size of a node without the padding of its blocks; 0 where they
+// are smaller than that.
+func padded(n Node, padding uint64) uint64 {
+	if padding == 0 {
+		return n.Size
+	}
+	size, err := unpad(n.Size, Leaves(n.Index), padding)
+	if err != nil {
+		return 0
+	}
+	return size
+}
+
 // findBelow is Find within node at, which starts at offset and holds the byte.
-func findBelow(t Tree, nodes NodeReader, at Node, offset, bytes uint64) (Node, uint64, bool, error) {
+func findBelow(t Tree, nodes NodeReader, at Node, offset, bytes, padding uint64) (Node, uint64, bool, error) {
 	for {
 		l, ok := LeftChild(at.Index)
 		if !ok {
@@ -102,7 +117,7 @@ func findBelow(t Tree, nodes NodeReader, at Node, offset, bytes uint64) (Node, u
 		if err != nil || !ok {
 			return at, offset, false, err
 		}
-		if bytes-offset < left.Size {
+		if bytes-offset < padded(left, padding) {
 			at = left
 			continue
 		}
@@ -110,13 +125,13 @@ func findBelow(t Tree, nodes NodeReader, at Node, offset, bytes uint64) (Node, u
 		if err != nil || !ok {
 			return at, offset, false, err
 		}
-		if bytes-offset-left.Size >= right.Size {
+		if bytes-offset-padded(left, padding) >= padded(right, padding) {
 			// The sizes do not add up: only damage or a peer's lie about how
 			// the size of at is shared does this (see Check). A proof of any
 			// block below at repairs it.
 			return at, offset, false, nil
 		}
-		offset += left.Size
+		offset += padded(left, padding)
 		at = right
 	}
 }

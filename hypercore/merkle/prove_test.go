@@ -191,7 +191,7 @@ func TestSeek(t *testing.T) {
 			offset += size
 		}
 		rd := w.reader(length)
-		if _, _, _, err := Find(rd.tree, rd.nodes, offset); !errors.Is(err, ErrInvalidRequest) {
+		if _, _, _, err := Find(rd.tree, rd.nodes, offset, 0); !errors.Is(err, ErrInvalidRequest) {
 			t.Fatalf("byte %d of %d: %v", offset, offset, err)
 		}
 	}
@@ -200,7 +200,7 @@ func TestSeek(t *testing.T) {
 func (w *world) seek(t *testing.T, rd *reader, length int, b uint64) (Node, uint64, int) {
 	t.Helper()
 	for rounds := 0; ; rounds++ {
-		at, start, found, err := Find(rd.tree, rd.nodes, b)
+		at, start, found, err := Find(rd.tree, rd.nodes, b, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
