@@ -23,8 +23,11 @@ import (
 // alone are the network flags of a process that knows nobody.
 var alone = []string{"--dht", "off", "--mdns=false", "--listen", "/ip4/127.0.0.1/tcp/0"}
 
+// newInterop is a lab with Node. Such tests run side by side: each keeps one
+// processor busy with JavaScript.
 func newInterop(t *testing.T) *lab {
 	t.Helper()
+	t.Parallel()
 	l := newLab(t)
 	_, err := exec.LookPath("node")
 	needs(t, err == nil, "node")
@@ -91,6 +94,7 @@ func (l *lab) hypercoreTCP(store string) string {
 // inBothRoles runs a test with the JavaScript program as the one that connects,
 // and as the one that listens.
 func inBothRoles(t *testing.T, run func(t *testing.T, connects bool)) {
+	t.Parallel()
 	for _, connects := range []bool{true, false} {
 		name := "it connects"
 		if !connects {

@@ -3,16 +3,31 @@
 //
 //   node reader.js DIR KEY connect|listen|swarm HOST:PORT
 //
-// On standard input: "get CORE INDEX" prints a block's length and sha256 digest,
-// "seek CORE BYTES" the block and the offset in it, "download CORE" fetches all
-// and prints the digest of the whole; CORE counts from 1.
+// SPARSE in the environment: nothing is read that is not asked for. LINGER: how
+// many milliseconds after its last session a core is no longer followed.
+//
+// On standard input, CORE counting from 1; answers come when they are there:
+//   get CORE INDEX             a block's length and sha256 digest
+//   all CORE START END         the same of many blocks in a row, asked at once
+//   seek CORE BYTES            the block of that byte and the offset in it
+//   download CORE              fetches all: number, bytes, digest of the whole
+//   fetch CORE START END       fetches, and says how many blocks are here
+//   clear CORE START END       drops them, and says the same
+//   close CORE, open CORE      the core's only session
 const Corestore = require('corestore')
 const crypto = require('crypto')
 const readline = require('readline')
 const { join } = require('./peer.js')
 
-function digest (hash) {
-  return hash.digest('hex')
+// sum gives the length and the digest of blocks.
+function sum (blocks) {
+  const hash = crypto.createHash('sha256')
+  let length = 0
+  for (const block of blocks) {
+    hash.update(block)
+    length += block.length
+  }
+  return `${length} ${hash.digest('hex')}`
 }
 
 async function follow (n, core) {
@@ -23,44 +38,66 @@ async function follow (n, core) {
   }
 }
 
-async function run (cores, line) {
-  const [command, n, arg] = line.split(' ')
-  const core = cores[Number(n) - 1]
-  if (command === 'get') {
-    const block = await core.get(Number(arg))
-    return `${block.length} ${digest(crypto.createHash('sha256').update(block))}`
-  }
-  if (command === 'seek') {
-    return (await core.seek(Number(arg))).join(' ')
-  }
-  await core.download({ start: 0, end: core.length }).done()
-  const hash = crypto.createHash('sha256')
-  for (let i = 0; i < core.length; i++) hash.update(await core.get(i))
-  return `${core.length} ${core.byteLength} ${digest(hash)}`
+function all (core, start, end) {
+  return Promise.all(Array.from({ length: end - start }, (_, i) => core.get(start + i)))
+}
+
+async function here (core) {
+  let n = 0
+  for (let i = 0; i < core.length; i++) n += await core.has(i)
+  return n
 }
 
 async function main (dir, key, how, where) {
   const store = new Corestore(dir)
-  const main = store.get({ key: Buffer.from(key, 'hex') })
-  await main.ready()
+  const open = async (key) => {
+    const core = store.get({ key: Buffer.from(key, 'hex'), notDownloadingLinger: Number(process.env.LINGER) || undefined })
+    await core.ready()
+    return core
+  }
+  const main = await open(key)
   join(store, how, where, main)
 
   const first = await main.get(0)
   console.log(`main: ${first}`)
-  const cores = [main]
-  for (const other of JSON.parse(first).otherKeys) {
-    const core = store.get({ key: Buffer.from(other, 'hex') })
-    await core.ready()
-    cores.push(core)
-  }
+  const keys = [key, ...JSON.parse(first).otherKeys]
+  const cores = [main, ...await Promise.all(keys.slice(1).map(open))]
   if (!process.env.SPARSE) {
     cores.slice(1).forEach((core, i) => follow(i + 2, core).catch((err) => console.error(err)))
   } else {
     await Promise.all(cores.map((core) => core.update({ wait: true })))
   }
   console.log('ready')
+
+  const commands = {
+    get: async (core, index) => sum([await core.get(index)]),
+    all: async (core, start, end) => sum(await all(core, start, end)),
+    seek: async (core, bytes) => (await core.seek(bytes)).join(' '),
+    async download (core) {
+      await core.download({ start: 0, end: core.length }).done()
+      return `${core.length} ${sum(await all(core, 0, core.length))}`
+    },
+    async fetch (core, start, end) {
+      await core.download({ start, end }).done()
+      return here(core)
+    },
+    async clear (core, start, end) {
+      await core.clear(start, end)
+      return here(core)
+    }
+  }
   for await (const line of readline.createInterface({ input: process.stdin })) {
-    console.log(`${line}: ${await run(cores, line)}`)
+    const [command, n, ...args] = line.split(' ')
+    const core = cores[n - 1]
+    if (command === 'close') {
+      await core.close()
+      console.log(`${line}: done`)
+    } else if (command === 'open') {
+      cores[n - 1] = await open(keys[n - 1])
+      console.log(`${line}: ${cores[n - 1].length}`)
+    } else {
+      commands[command](core, ...args.map(Number)).then((answer) => console.log(`${line}: ${answer}`), (err) => console.error(err))
+    }
   }
 }
 
