@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"sync"
 
 	"multicore/hypercore/merkle"
 )
@@ -13,14 +14,16 @@ import (
 // node that is the same in both trees stay. Where nodes of the new tree are
 // lacking, Next says which to ask peers for. Install takes the new head with the
 // common blocks that are known so far; the others are dropped, and fetched
-// again. Nothing of the core changes before. For one goroutine at a time.
+// again. Nothing of the core changes before. Safe for concurrent use.
 type Reorganisation struct {
 	core     *Core
 	era      uint64
 	change   *merkle.Change
 	proof    *merkle.Proof
 	manifest *Manifest
-	nodes    map[uint64]merkle.Node // of the new tree
+
+	mu    sync.Mutex
+	nodes map[uint64]merkle.Node // of the new tree
 }
 
 // Reorganise verifies a proof of a higher fork, from length 0, and begins the
@@ -65,6 +68,8 @@ func (r *Reorganisation) Tree() merkle.Tree { return r.change.Tree }
 // Next gives the path of the new tree that decides whether more blocks can stay;
 // false where none can.
 func (r *Reorganisation) Next() (merkle.HashRequest, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	_, v, err := r.core.lookHead()
 	if err != nil {
 		return merkle.HashRequest{}, false, err
@@ -81,7 +86,9 @@ func (r *Reorganisation) Add(p *merkle.Proof) error {
 	if p.Hash == nil || p.Block != nil || p.Upgrade != nil || p.Seek != nil {
 		return fmt.Errorf("%w: want a path of the new fork", ErrBadProof)
 	}
-	change, err := merkle.Check(r.change.Tree, r, p, nil)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	change, err := merkle.Check(r.change.Tree, nodeMap(r.nodes), p, nil)
 	if err != nil {
 		return err
 	}
@@ -93,9 +100,11 @@ func (r *Reorganisation) Add(p *merkle.Proof) error {
 	return nil
 }
 
-// Node reads a node of the new tree, as merkle.NodeReader.
-func (r *Reorganisation) Node(index uint64) (merkle.Node, bool, error) {
-	n, ok := r.nodes[index]
+// nodeMap is a merkle.NodeReader.
+type nodeMap map[uint64]merkle.Node
+
+func (m nodeMap) Node(index uint64) (merkle.Node, bool, error) {
+	n, ok := m[index]
 	return n, ok, nil
 }
 
@@ -174,6 +183,8 @@ func (s *comparison) holds(from, to uint64) bool {
 func (r *Reorganisation) Install() error {
 	c := r.core
 	defer c.events.deliver()
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	c.write.Lock()
 	defer c.write.Unlock()
 	c.committing.Lock()

@@ -40,11 +40,12 @@ type channel struct {
 	pushes                int
 	wanted                map[uint64]struct{} // windows we sent a want for
 	cursor                uint64              // every block before it was looked at for a download
-	forkSeen              uint64              // higher fork that was noted in the log
 	behind                bool                // too short to prove what we lack, until it or our tree grows
 	short                 bool                // it was too short for something,
 	shortAt               uint64              // when core.proofs was this
 	noUpgrade, noManifest bool                // asked and not given, until its state or ours changes
+	noFork                bool                // the same for a higher fork
+	probe                 *probe              // a proof of it did not hold; nil where there is no doubt
 
 	answers map[uint64]*served // by id; what it asked
 	wanting []window           // stretches it wants to hear about

@@ -52,6 +52,12 @@
 // against a peer. Within a stream a message waits for those before it, which
 // are a frame of a block, or a quarter of a second's worth of others.
 //
+// # Forks
+//
+// A peer with a higher fork is asked for its head, from the beginning, and then
+// for the paths that show which blocks stay (reorganise.go). Nothing changes
+// before the whole has verified; a lower fork is ignored.
+//
 // # Trust
 //
 // Nothing of a peer is stored that Core.Apply did not verify. Answers must fit

@@ -150,7 +150,7 @@ func (m *machine) leaveRefresh(c *core, r *refresh) { c.refreshes = without(c.re
 // head that one offers is still to come. Who offers one and does not take note
 // of our length, without which it is not asked for, is waited for no longer.
 func (m *machine) checkRefresh(c *core, now time.Time) {
-	if len(c.refreshes) == 0 || len(c.channels) == 0 || c.grows() && c.upgrade != nil {
+	if len(c.refreshes) == 0 || len(c.channels) == 0 || c.grows() && c.upgrade != nil || c.reorg != nil {
 		return
 	}
 	c.refreshes = slices.DeleteFunc(c.refreshes, func(r *refresh) bool {

@@ -21,6 +21,8 @@ type log interface {
 	Missing(index uint64) (uint64, error)
 	SeekPath(bytes uint64) (merkle.HashRequest, bool, error)
 	Apply(*merkle.Proof) error
+	Reorganise(*merkle.Proof) (*hypercore.Reorganisation, error)
+	CheckConflict(*merkle.Proof) error
 	Release() error
 }
 
@@ -95,6 +97,7 @@ type core struct {
 	waiting   []*fetch            // not asked of any peer; some may be over
 	inflight  map[uint64]*request // by block
 	upgrade   *request            // for a head or the manifest; at most one over all peers
+	reorg     *reorganising       // to a higher fork; nil where none is followed
 	refreshes []*refresh
 }
 
@@ -219,6 +222,7 @@ func (m *machine) abandon(c *core) {
 	}
 	c.waiting = nil
 	m.endRefreshes(c, ErrClosed)
+	defer func() { c.reorg = nil }()
 	for _, ch := range c.channels {
 		for _, r := range ch.peer.asked {
 			if r.ch == ch && !r.over && !r.applying {
@@ -278,6 +282,7 @@ func (m *machine) mend(c *core, now time.Time) {
 		return
 	}
 	c.broken = nil
+	m.tryReorganise(c, now)
 	m.tryUpgrade(c, now)
 	for _, ch := range c.channels {
 		ch.cursor = 0

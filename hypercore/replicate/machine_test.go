@@ -42,6 +42,10 @@ func (s *stub) SeekPath(uint64) (merkle.HashRequest, bool, error) {
 }
 func (s *stub) Apply(*merkle.Proof) error { return nil }
 func (s *stub) Release() error            { s.released++; return nil }
+func (s *stub) Reorganise(*merkle.Proof) (*hypercore.Reorganisation, error) {
+	return nil, hypercore.ErrBadProof
+}
+func (s *stub) CheckConflict(*merkle.Proof) error { return nil }
 
 // rig is a machine with a core that lacks all blocks, and peers that have them.
 type rig struct {
@@ -364,17 +368,46 @@ func TestBurstIsCoalesced(t *testing.T) {
 	}
 }
 
-// A higher fork is ignored, with one line however often it is said.
-func TestHigherForkIsNoted(t *testing.T) {
+// A higher fork is asked for once, from its beginning, however often it is said.
+func TestHigherForkIsAskedForOnce(t *testing.T) {
 	r := newRig(t, true)
 	p := r.m.addPeer("a", true, [64]byte{}, r.now)
 	p.admit(1)
 	r.m.bind(p, 1, r.c, true, r.now)
 	for range 10 {
-		r.receive(p, wire.Sync{Fork: 3, Length: 5, CanUpgrade: true, Uploading: true})
+		r.receive(p, wire.Sync{Fork: 3, Length: 5, CanUpgrade: true, Uploading: true, HasManifest: true})
 	}
 	r.receive(p, wire.Range{Length: rigLength})
-	if q, _ := r.sent(p); len(q) != 0 || len(r.m.notes) != 1 {
-		t.Errorf("%d requests, %d notes; want none and one", len(q), len(r.m.notes))
+	q, _ := r.sent(p)
+	if len(q) != 1 || q[0].kind != forFork || q[0].fork != 3 || q[0].upgrade != (merkle.UpgradeRequest{Length: 5}) || !q[0].manifest {
+		t.Fatalf("%d requests", len(q))
+	}
+	// Who has none after all is not asked again before it says something new.
+	r.receive(p, wire.NoData{ID: q[0].id, Reason: wire.ReasonNotAvailable})
+	r.receive(p, wire.Range{Length: rigLength})
+	if q, _ := r.sent(p); len(q) != 0 {
+		t.Fatalf("%d requests after noData", len(q))
+	}
+	r.receive(p, wire.Sync{Fork: 3, Length: 6, CanUpgrade: true, Uploading: true, HasManifest: true})
+	if q, _ := r.sent(p); len(q) != 1 || q[0].upgrade.Length != 6 {
+		t.Fatalf("%d requests after a new sync", len(q))
+	}
+}
+
+// A lower fork, and one of length 0, are ignored.
+func TestLowerForkIsIgnored(t *testing.T) {
+	r := newRig(t, true)
+	r.log.head.Fork = 2
+	r.m.reload(r.c, r.now)
+	p := r.m.addPeer("a", true, [64]byte{}, r.now)
+	p.admit(1)
+	r.m.bind(p, 1, r.c, true, r.now)
+	r.receive(p, wire.Range{Length: 2 * rigLength})
+	for _, s := range []wire.Sync{{Fork: 1, Length: 2 * rigLength}, {Fork: 3}} {
+		s.CanUpgrade, s.Uploading = true, true
+		r.receive(p, s)
+		if q, _ := r.sent(p); len(q) != 0 {
+			t.Fatalf("%d requests to fork %d of length %d", len(q), s.Fork, s.Length)
+		}
 	}
 }

@@ -247,6 +247,10 @@ func (m *machine) elsewhere(r *request, now time.Time) bool {
 			continue
 		}
 		switch {
+		case r.kind == forFork:
+			if ch.leads(now) {
+				return true
+			}
 		case r.kind == forUpgrade:
 			if ch.upgrades(now) && ch.them.acked == ch.core.length {
 				return true
@@ -286,6 +290,7 @@ func (m *machine) rest(p *peer, now time.Time) {
 func (m *machine) wakeUp(p *peer, now time.Time) {
 	p.restUntil = time.Time{}
 	for _, ch := range p.order {
+		m.tryReorganise(ch.core, now)
 		m.tryUpgrade(ch.core, now)
 		m.eager(ch, now)
 	}

@@ -41,6 +41,9 @@ func (c *conn) perform(w work) error {
 	if u := w.proof.Upgrade; u != nil {
 		u.Signature = bytes.Clone(u.Signature)
 	}
+	if w.request.kind == forFork || w.request.kind == forPath {
+		return c.reorganise(w)
+	}
 	outcome := w.log.Apply(w.proof)
 	var err error
 	c.swarm.do(func(m *machine, now time.Time) {

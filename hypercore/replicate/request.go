@@ -20,6 +20,8 @@ const (
 	forSeek
 	forUpgrade
 	forManifest
+	forFork // the head of a higher fork
+	forPath // nodes of it
 )
 
 // request is one request of ours under way.
@@ -51,7 +53,10 @@ type request struct {
 func (m *machine) ask(ch *channel, r *request, now time.Time) {
 	p, c := ch.peer, ch.core
 	ch.lastID++
-	r.id, r.ch, r.fork, r.sent = ch.lastID, ch, c.fork, now
+	r.id, r.ch, r.sent = ch.lastID, ch, now
+	if r.kind != forFork && r.kind != forPath {
+		r.fork = c.fork
+	}
 	if p.inflight == 0 {
 		p.answered = now
 	}
@@ -93,6 +98,9 @@ func (m *machine) release(r *request) {
 	if c.upgrade == r {
 		c.upgrade = nil
 	}
+	if g := c.reorg; g != nil && g.request == r {
+		g.request = nil
+	}
 	if r.fetch != nil && r.fetch.request == r {
 		r.fetch.request = nil
 	}
@@ -132,6 +140,8 @@ func (m *machine) again(r *request, now time.Time) {
 			ch.cursor = min(ch.cursor, r.index)
 			m.eager(ch, now)
 		}
+	case r.kind == forFork || r.kind == forPath:
+		m.tryReorganise(c, now)
 	default:
 		m.tryUpgrade(c, now)
 	}
@@ -142,6 +152,7 @@ type work struct {
 	request *request      // whose answer is to be applied, then given to applied
 	proof   *merkle.Proof // the answer
 	log     log
+	session *hypercore.Reorganisation // of a forPath
 }
 
 // find matches an answer with its request. None: the answer is to be ignored.
@@ -179,7 +190,11 @@ func (m *machine) answer(ch *channel, d wire.Data, now time.Time) (work, error) 
 		return work{}, nil
 	}
 	r.applying = true
-	return work{request: r, proof: &d.Proof, log: ch.core.log}, nil
+	w := work{request: r, proof: &d.Proof, log: ch.core.log}
+	if g := ch.core.reorg; r.kind == forPath && g != nil {
+		w.session = g.session
+	}
+	return w, nil
 }
 
 // praise notes that a peer answers.
@@ -207,9 +222,9 @@ func (r *request) fits(p *merkle.Proof) (bool, error) {
 	case p.Fork != r.fork:
 		return false, nil
 	case p.Block != nil && (r.kind != forBlock || p.Block.Index != r.index),
-		p.Hash != nil && (r.kind != forNode && r.kind != forSeek || p.Hash.Index != r.hash.Index),
+		p.Hash != nil && (r.kind != forNode && r.kind != forSeek && r.kind != forPath || p.Hash.Index != r.hash.Index),
 		p.Seek != nil && (r.kind != forSeek || p.Seek.Bytes != r.index),
-		p.Upgrade != nil && (r.kind != forUpgrade || p.Upgrade.Start != r.upgrade.Start),
+		p.Upgrade != nil && (r.kind != forUpgrade && r.kind != forFork || p.Upgrade.Start != r.upgrade.Start),
 		p.Manifest != nil && !r.manifest:
 		return false, blame("answer to request %d holds what was not asked", r.id)
 	case p.Upgrade != nil && len(p.Upgrade.Signature) > maxSignature:
@@ -218,9 +233,9 @@ func (r *request) fits(p *merkle.Proof) (bool, error) {
 	switch r.kind {
 	case forBlock:
 		return p.Block != nil, nil
-	case forNode, forSeek:
+	case forNode, forSeek, forPath:
 		return p.Hash != nil, nil
-	case forUpgrade:
+	case forUpgrade, forFork:
 		return p.Upgrade != nil, nil
 	default:
 		return len(p.Manifest) > 0, nil
@@ -260,6 +275,8 @@ func (m *machine) denied(r *request, now time.Time) {
 		ch.noUpgrade = true
 	case forManifest:
 		ch.noManifest = true
+	case forFork, forPath:
+		m.deniedFork(r)
 	}
 	m.again(r, now)
 	m.fill(ch.peer, now)
@@ -288,6 +305,14 @@ func (m *machine) beyond(r *request, now time.Time) {
 	}
 	m.again(r, now)
 	m.fill(r.ch.peer, now)
+}
+
+// spoil pauses a core that the disk does not take.
+func (m *machine) spoil(c *core, err error, now time.Time) {
+	if c.broken == nil {
+		c.broken, c.retryAt = err, now.Add(diskPause)
+		m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
+	}
 }
 
 // applied takes the outcome of Apply. An error is the peer's fault: its stream
@@ -320,10 +345,7 @@ func (m *machine) applied(r *request, err error, now time.Time) error {
 		if f != nil {
 			m.finish(c, f, err)
 		}
-		if c.broken == nil {
-			c.broken, c.retryAt = err, now.Add(diskPause)
-			m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
-		}
+		m.spoil(c, err, now)
 	}
 	if r.kind == forUpgrade || r.kind == forManifest {
 		m.tryUpgrade(c, now)

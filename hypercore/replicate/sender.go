@@ -127,7 +127,10 @@ func (s *sender) complete(o outgoing) (q wire.Request, send bool, err error) {
 	case forSeek:
 		hash, done, err = o.log.SeekPath(r.index)
 		q.Hash, q.Seek = &hash, &merkle.SeekRequest{Bytes: r.index}
-	case forUpgrade:
+	case forPath:
+		hash = r.hash
+		q.Hash = &hash
+	case forUpgrade, forFork:
 		q.Upgrade = &r.upgrade
 	}
 	out := q.Block != nil && climbsOut(2*q.Block.Index, q.Block.Nodes, o.length) ||

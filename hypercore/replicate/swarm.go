@@ -189,6 +189,7 @@ func (s *Swarm) tick(idle <-chan struct{}) {
 
 // look is one look at the clock.
 func (s *Swarm) look() {
+	var installs []installation
 	s.do(func(m *machine, now time.Time) {
 		for p, c := range s.conns {
 			if c.meter.held.Swap(false) {
@@ -199,7 +200,11 @@ func (s *Swarm) look() {
 		for _, p := range m.tick(now) {
 			s.conns[p].fail(ErrIdle)
 		}
+		installs = m.dueInstalls()
 	})
+	for _, i := range installs {
+		s.install(i.core, i.session)
+	}
 }
 
 // Close ends all streams and waits until Serve has returned for each. Attached

@@ -71,14 +71,12 @@ func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) {
 		ch.them.acked = s.RemoteLength
 	}
 	if ch.them != before {
-		ch.noUpgrade, ch.noManifest, ch.behind = false, false, false
+		ch.noUpgrade, ch.noManifest, ch.noFork, ch.behind = false, false, false, false
 		ch.forgive()
 	}
 	switch {
-	case s.Fork > c.fork && s.Fork > ch.forkSeen:
-		ch.forkSeen = s.Fork
-		m.note("peer has a higher fork of a core, which is not followed",
-			"peer", ch.peer.name, "core", c.id.String(), "fork", c.fork, "higher", s.Fork)
+	case s.Fork > c.fork:
+		m.tryReorganise(c, now)
 	case same && s.Length < c.length:
 		m.dirty(ch, dueSync)
 	}
@@ -97,7 +95,7 @@ func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) {
 // checkHold ends the hold of a core once a peer has answered for it and has
 // nothing longer.
 func (m *machine) checkHold(c *core) {
-	if !c.held || c.upgrade != nil {
+	if !c.held || c.upgrade != nil || c.reorg != nil {
 		return
 	}
 	for _, ch := range c.channels {
@@ -164,6 +162,9 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 	case hypercore.Failed:
 		c.broken, c.retryAt = hypercore.ErrFailed, time.Time{}
 		m.note("core failed and is fetched no more", "core", c.id.String())
+	case hypercore.Truncated:
+		m.truncated(c, e.From, e.To, now)
+		return
 	case hypercore.Stored:
 		m.reload(c, now)
 		m.announce(c, e.From, e.To)

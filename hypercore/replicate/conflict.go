@@ -1,0 +1,4 @@
+package replicate
+
+// probe is a doubt.
+type probe struct{}
