@@ -87,7 +87,7 @@ func (b *bench) filesystem() string {
 
 // revision is the commit of the tree that this was built from.
 func revision() string {
-	text, err := exec.Command("git", "describe", "--always", "--changed", "--abbrev=12").Output()
+	text, err := exec.Command("git", "describe", "--always", "--dirty=-changed", "--abbrev=12").Output()
 	if err != nil {
 		return "of no known commit"
 	}

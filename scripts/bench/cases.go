@@ -14,7 +14,7 @@ const (
 // load is the size of a case.
 type load struct {
 	count, size int // blocks of a core
-	cores       int
+	cores       int // how many, or how many readers of one
 	samples     int
 	inflight    int
 	warm        int  // blocks to warm up with
@@ -109,6 +109,18 @@ var cases = []*kind{
 			return []row{
 				{fmt.Sprintf("%s open cores replicated", grouped(l.cores)), "seconds", "s", false, []bar{{js, 1.0 / 3}}},
 				{"… peak memory of both sides", "memory", "MB", false, []bar{{js, 1.0 / 4}}},
+			}
+		},
+	},
+	{
+		name: "swarm", ways: []string{ours, ceiling}, measure: (*bench).swarm,
+		full:  load{count: 1600, size: 64 << 10, cores: 8},
+		quick: load{count: 32, size: 64 << 10, cores: 8},
+		rows: func(l load) []row {
+			what := fmt.Sprintf("1 writer at 10 MB/s, %d readers of %s: ", l.cores, bytesText(l.count*l.size))
+			return []row{
+				{what + "the last one done (ceiling: one copy)", "seconds", "s", false, []bar{{ceiling, 3}}},
+				{"… sent by the writer", "copies", "copies", false, []bar{{"", 2}}},
 			}
 		},
 	},

@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"hypercore/merkle":      {},
 	"hypercore/compact":     {},
 
-	"scripts/bench": {"p2p", "corestore", "hypercore", "hypercore/replicate"},
+	"scripts/bench": {"cmd/multicore/control", "p2p", "corestore", "hypercore", "hypercore/replicate"},
 
 	"hypercore/storage/storagetest": {"hypercore/storage", "hypercore/merkle"},
 }
