@@ -38,8 +38,14 @@ type javascript struct {
 	mu        sync.Mutex
 	accepted  map[string]int // open streams by IP address
 	newcomers int
-	peers     map[string]*net.TCPConn // by name, once it shook hands
-	addrs     []string                // listened on
+	peers     map[string]secret // by name, once it shook hands
+	addrs     []string          // listened on
+}
+
+// secret is a stream that is served.
+type secret struct {
+	*net.TCPConn
+	inbound bool
 }
 
 // startJavaScript listens and dials as the options say, until n closes. It
@@ -62,7 +68,7 @@ func (n *Node) startJavaScript(sw swarm) error {
 	}
 	j := &javascript{
 		swarm: sw, log: n.log, static: static, away: newAway(),
-		accepted: make(map[string]int), peers: make(map[string]*net.TCPConn),
+		accepted: make(map[string]int), peers: make(map[string]secret),
 	}
 	n.javascript = j
 	for _, addr := range n.o.HypercoreListen {
@@ -243,7 +249,7 @@ func (j *javascript) serve(ctx context.Context, c *net.TCPConn, initiator bool, 
 	key := s.RemoteKey()
 	name := "hypercore:" + hex.EncodeToString(key[:8]) + "@" + c.RemoteAddr().String()
 	j.mu.Lock()
-	j.peers[name] = c
+	j.peers[name] = secret{c, !initiator}
 	j.mu.Unlock()
 	defer func() {
 		j.mu.Lock()
@@ -271,7 +277,7 @@ func (j *javascript) status() (addr string, peers []Peer) {
 	defer j.mu.Unlock()
 	for name, c := range j.peers {
 		peers = append(peers, Peer{
-			ID: name, Addr: c.RemoteAddr().String(), Transport: hypercoreTransport, RTT: roundTrip(c),
+			ID: name, Addr: c.RemoteAddr().String(), Transport: hypercoreTransport, Inbound: c.inbound, RTT: roundTrip(c.TCPConn),
 		})
 	}
 	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.ID, b.ID) })

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 
 	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	ma "github.com/multiformats/go-multiaddr"
 
@@ -188,6 +189,7 @@ func (n *Node) Status() Status {
 			ID:        c.RemotePeer().String(),
 			Addr:      addr.String(),
 			Transport: transport(addr),
+			Inbound:   c.Stat().Direction == network.DirInbound,
 			Relayed:   has(addr, ma.P_CIRCUIT),
 			RTT:       n.host.Peerstore().LatencyEWMA(c.RemotePeer()),
 		})

@@ -67,6 +67,7 @@ type Peer struct {
 	ID        string        // the libp2p id, or hypercore:KEY@HOST:PORT with the start of its static key
 	Addr      string        // multiaddr of its end of the connection, HOST:PORT of a JavaScript peer
 	Transport string        // tcp, quic, or as libp2p names another; hypercore-tcp
+	Inbound   bool          // the peer connected to us
 	Relayed   bool          // through a third peer
 	RTT       time.Duration // smoothed; 0: not measured yet
 }

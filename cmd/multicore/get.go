@@ -2,6 +2,7 @@ package main
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -14,7 +15,7 @@ func (p *program) getCommand() *cli.Command {
 		Name:        "get",
 		Usage:       "print single blocks of a core",
 		ArgsUsage:   "PATH INDEX...",
-		Description: "PATH is a core, own (core-3) or of another multicore (KEY/core-3). Blocks count\nfrom 0.\n\n" + example("multicore get core-3 0", "multicore get KEY/main 0"),
+		Description: "PATH is a core, own (core-3) or of another multicore (KEY/core-3). Blocks count\nfrom 0; 5..9, or 5-9, is all from 5 to 9.\n\n" + example("multicore get core-3 0", "multicore get KEY/main 0", "multicore get KEY/core-3 5..9 42"),
 		Flags:       readFlags(),
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 2, -1); err != nil {
@@ -25,13 +26,36 @@ func (p *program) getCommand() *cli.Command {
 				return usage("get reads one core, such as %s/core-3", head)
 			}
 			for _, arg := range c.Args().Tail() {
-				i, err := strconv.ParseUint(arg, 10, 53)
+				span, err := parseSpan(arg)
 				if err != nil {
-					return usage("%s: want the index of a block", arg)
+					return err
 				}
-				r.Indexes = append(r.Indexes, i)
+				r.Spans = append(r.Spans, span)
 			}
 			return p.read(c, r, p.newPrinter(r.Path))
 		},
 	}
+}
+
+// parseSpan reads the index of a block, or the first and the last one of
+// several: 5..9 or 5-9.
+func parseSpan(s string) (control.Span, error) {
+	from, to, several := strings.Cut(s, "..")
+	if !several {
+		from, to, several = strings.Cut(s, "-")
+	}
+	if !several {
+		to = from
+	}
+	first, err := strconv.ParseUint(from, 10, 53)
+	if err == nil {
+		var last uint64
+		if last, err = strconv.ParseUint(to, 10, 53); err == nil && last < first {
+			return control.Span{}, usage("%s: the first block comes after the last; want %d..%d", s, last, first)
+		}
+		if err == nil {
+			return control.Span{First: first, Last: last}, nil
+		}
+	}
+	return control.Span{}, usage("%s: want the index of a block, or several such as 5..9", s)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"syscall"
 	"unicode/utf8"
@@ -46,7 +47,11 @@ func (p *program) read(c *cli.Context, r control.ReadRequest, out *printer) erro
 			ctx, done = untilBrokenPipe(ctx, p.out)
 			defer done()
 		}
-		err := s.Read(ctx, out.rest(r), out.item)
+		rest := out.rest(r)
+		if len(r.Spans) > 0 && len(rest.Spans) == 0 {
+			return nil // all was printed before the store moved
+		}
+		err := s.Read(ctx, rest, out.item)
 		if cause := context.Cause(ctx); err != nil && (cause == errYielded || cause == syscall.EPIPE) {
 			return cause
 		}
@@ -61,7 +66,7 @@ type printer struct {
 	labels  bool // `Block 7 in Core <hex>: …` in place of the bytes
 
 	next    map[string]uint64 // by key of the core, the block to come
-	printed int               // blocks
+	printed uint64            // blocks
 	current string            // core of the last header
 }
 
@@ -72,12 +77,25 @@ func (p *program) newPrinter(path string) *printer {
 
 // rest is what of r was not yet printed.
 func (w *printer) rest(r control.ReadRequest) control.ReadRequest {
-	if len(r.Indexes) > 0 {
-		r.Indexes = r.Indexes[w.printed:]
+	if len(r.Spans) > 0 {
+		r.Spans = after(r.Spans, w.printed)
 	} else if len(w.next) > 0 {
 		r.Start = maps.Clone(w.next)
 	}
 	return r
+}
+
+// after is spans without their first n blocks.
+func after(spans []control.Span, n uint64) []control.Span {
+	for len(spans) > 0 && n > spans[0].Last-spans[0].First {
+		n -= spans[0].Last - spans[0].First + 1
+		spans = spans[1:]
+	}
+	if n > 0 && len(spans) > 0 {
+		spans = slices.Clone(spans)
+		spans[0].First += n
+	}
+	return spans
 }
 
 func (w *printer) item(it control.Item) error {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -111,8 +112,8 @@ func TestPrinterGoesOn(t *testing.T) {
 	if want := "==> core-2 <==\na\n\n==> core-3 <==\nline\n\n==> core-2 <==\n\xff"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
 	}
-	if r := w.rest(control.ReadRequest{Indexes: []uint64{9, 8, 7, 6}}); len(r.Indexes) != 1 || r.Indexes[0] != 6 {
-		t.Errorf("indexes go on with %v", r.Indexes)
+	if r := w.rest(control.ReadRequest{Spans: []control.Span{{First: 9, Last: 9}, {First: 5, Last: 7}}}); len(r.Spans) != 1 || r.Spans[0].First != 7 {
+		t.Errorf("spans go on with %v", r.Spans)
 	}
 
 	b.Reset()
@@ -122,5 +123,46 @@ func TestPrinterGoesOn(t *testing.T) {
 	want := `{"core":"core-2","key":"k2","index":1,"text":"<é>\n"}` + "\n" + `{"core":"core-2","key":"k2","index":2,"base64":"/w=="}` + "\n"
 	if b.String() != want {
 		t.Errorf("got %s, want %s", b.String(), want)
+	}
+}
+
+func TestSpans(t *testing.T) {
+	for line, want := range map[string]string{
+		"": "", "5": "5", "5-9": "5-9", "5..9": "5-9", "0..0": "0-0", "9007199254740991": "9007199254740991",
+	} {
+		if span, err := parseSpan(line); line != "" && (err != nil || span.First > span.Last || !strings.HasPrefix(want, fmt.Sprint(span.First)) || !strings.HasSuffix(want, fmt.Sprint(span.Last))) {
+			t.Errorf("%s: %v, %v", line, span, err)
+		}
+	}
+	for _, line := range []string{"", "-", "..", "1-", "..2", "3-2", "1-2-3", "1...2", "a", "-1", "1..-1", "0x1", "9007199254740992", "1.5"} {
+		if span, err := parseSpan(line); err == nil || control.CodeOf(err) != control.Usage {
+			t.Errorf("%q: %v, %v", line, span, err)
+		}
+	}
+	list := func(spans []control.Span) (all []uint64) {
+		for _, s := range spans {
+			for i := s.First; i <= s.Last; i++ {
+				all = append(all, i)
+			}
+		}
+		return all
+	}
+	spans := []control.Span{{First: 5, Last: 7}, {First: 5, Last: 5}, {First: 0, Last: 3}, {First: 9, Last: 9}}
+	whole := list(spans)
+	for n := range len(whole) + 2 {
+		if got, want := list(after(spans, uint64(n))), whole[min(n, len(whole)):]; !slices.Equal(got, want) {
+			t.Errorf("without %d: %v, want %v", n, got, want)
+		}
+	}
+	if got := list(spans); !slices.Equal(got, whole) {
+		t.Error("the spans were changed")
+	}
+}
+
+func TestAmount(t *testing.T) {
+	for n, want := range map[uint64]string{0: "0 B", 999: "999 B", 1000: "1 kB", 1234: "1.23 kB", 999_499: "999 kB", 999_500: "1 MB", 10_500_000: "10.5 MB", 1 << 62: "4.61e+03 PB"} {
+		if got := amount(n); got != want {
+			t.Errorf("%d is %s, want %s", n, got, want)
+		}
 	}
 }

@@ -23,6 +23,7 @@ type conn struct {
 	meter  *Meter
 	wire   io.ReadWriter // the stream, metered
 	batch  int           // bytes that are gathered before they are sent
+	pace   pace          // guarded by swarm.mu
 
 	kicked chan struct{} // there is something to send
 	failed chan struct{} // closed by fail
@@ -38,6 +39,7 @@ func newConn(s *Swarm, c Conn) *conn {
 		kicked: make(chan struct{}, 1),
 		failed: make(chan struct{}),
 	}
+	n.pace.at = n.since
 	if n.meter == nil {
 		n.meter = s.NewMeter()
 		n.wire = n.meter.Over(c.Stream)

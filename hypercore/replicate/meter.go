@@ -88,6 +88,25 @@ func (m metered) Write(p []byte) (n int, err error) {
 	return n, err
 }
 
+// pace is how fast bytes pass, lately.
+type pace struct {
+	at             time.Time
+	sent, received uint64
+	up, down       float64 // bytes a second
+}
+
+// look takes the counts of now; what was before weighs less with each look.
+func (p *pace) look(m *Meter, now time.Time) {
+	sent, received, d := m.sent.Load(), m.received.Load(), now.Sub(p.at).Seconds()
+	if d <= 0 {
+		return
+	}
+	const weight = 0.4 // of the newest
+	p.up += weight * (float64(sent-p.sent)/d - p.up)
+	p.down += weight * (float64(received-p.received)/d - p.down)
+	p.at, p.sent, p.received = now, sent, received
+}
+
 // A limit is kept over each sixteenth of a second, and given out in slices of a
 // quarter of that: so a timer that fires late loses nothing, and hundreds of
 // streams have their turn within seconds.

@@ -196,6 +196,7 @@ func (s *Swarm) look() {
 				m.excuse(p, now)
 			}
 			m.heardFrom(p, c.meter.received.Load(), now)
+			c.pace.look(c.meter, now)
 		}
 		for _, p := range m.tick(now) {
 			s.conns[p].fail(ErrIdle)
@@ -267,8 +268,10 @@ func (s *Swarm) Reached(d hypercore.DiscoveryKey) bool {
 // PeerStats are the figures of one stream.
 type PeerStats struct {
 	Peer           string
-	Sent, Received uint64 // bytes on the replication stream
+	Sent, Received uint64  // bytes on the replication stream
+	Up, Down       float64 // bytes a second, over the last seconds
 	Since          time.Time
+	Cores          []hypercore.Key // open at both ends, in the order in which they were opened
 }
 
 // Peers gives the connected peers, the oldest first.
@@ -278,7 +281,15 @@ func (s *Swarm) Peers() []PeerStats {
 	list := make([]PeerStats, 0, len(s.machine.peers))
 	for _, p := range s.machine.peers {
 		if c := s.conns[p]; c != nil {
-			list = append(list, PeerStats{p.name, c.meter.sent.Load(), c.meter.received.Load(), c.since})
+			st := PeerStats{
+				Peer: p.name, Since: c.since,
+				Sent: c.meter.sent.Load(), Received: c.meter.received.Load(),
+				Up: c.pace.up, Down: c.pace.down,
+			}
+			for _, ch := range p.order {
+				st.Cores = append(st.Cores, ch.core.key)
+			}
+			list = append(list, st)
 		}
 	}
 	return list

@@ -79,6 +79,14 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return &out, nil
 }
 
+func (c *Client) Peers(ctx context.Context) (*Peers, error) {
+	var out Peers
+	if err := c.unary(ctx, "peers", struct{}{}, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
 func (c *Client) Key(ctx context.Context) (string, error) {
 	var out keyReply
 	err := c.unary(ctx, "key", struct{}{}, &out)

@@ -15,6 +15,7 @@ type fake struct {
 	mu       sync.Mutex
 	calls    []string
 	status   func(context.Context) (*Status, error)
+	peers    *Peers
 	key      func() (string, error)
 	append   func(context.Context, AppendRequest, io.Reader) (*AppendResult, error)
 	read     func(context.Context, ReadRequest, func(Item) error) error
@@ -30,6 +31,7 @@ func (f *fake) called(name string) {
 }
 
 func (f *fake) Status(ctx context.Context) (*Status, error) { return f.status(ctx) }
+func (f *fake) Peers(context.Context) (*Peers, error)       { return f.peers, nil }
 func (f *fake) Key(context.Context) (string, error)         { return f.key() }
 func (f *fake) Init(context.Context) (string, bool, error) {
 	key, err := f.key()

@@ -18,7 +18,7 @@ import (
 // versionHeader carries protocolVersion in requests and answers.
 const (
 	versionHeader   = "Multicore-Control"
-	protocolVersion = "1"
+	protocolVersion = "2"
 )
 
 const (
@@ -95,6 +95,9 @@ func (s *Server) routes() http.Handler {
 	}))
 	mux.HandleFunc("POST /v1/status", unary(s, func(ctx context.Context, _ struct{}) (*Status, error) {
 		return s.svc.Status(ctx)
+	}))
+	mux.HandleFunc("POST /v1/peers", unary(s, func(ctx context.Context, _ struct{}) (*Peers, error) {
+		return s.svc.Peers(ctx)
 	}))
 	mux.HandleFunc("POST /v1/key", unary(s, func(ctx context.Context, _ struct{}) (keyReply, error) {
 		key, err := s.svc.Key(ctx)

@@ -169,7 +169,7 @@ func TestVersions(t *testing.T) {
 	go srv.Serve(l)
 	defer srv.Close()
 	_, err = Dial(context.Background(), other)
-	wantCode(t, err, Other, fmt.Sprintf(`process %d, which holds %s, speaks control version "99", this command "1": use the same multicore for both`, os.Getpid(), other))
+	wantCode(t, err, Other, fmt.Sprintf(`process %d, which holds %s, speaks control version "99", this command "2": use the same multicore for both`, os.Getpid(), other))
 }
 
 // raw sends bytes as they are and gives the answer.
@@ -197,7 +197,7 @@ func raw(t *testing.T, dir, request string) (*http.Response, string) {
 func TestHostileClients(t *testing.T) {
 	dir := t.TempDir()
 	_, c := serve(t, dir, &fake{key: func() (string, error) { return "k", nil }})
-	head := "Host: x\r\n" + versionHeader + ": 1\r\n"
+	head := "Host: x\r\n" + versionHeader + ": " + protocolVersion + "\r\n"
 	for name, tt := range map[string]struct {
 		request string
 		status  int

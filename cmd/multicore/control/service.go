@@ -13,6 +13,8 @@ import (
 type Service interface {
 	// Status describes the store, its cores and, where one runs, the node.
 	Status(ctx context.Context) (*Status, error)
+	// Peers describes the connected peers; none where no node runs.
+	Peers(ctx context.Context) (*Peers, error)
 	// Key is the main core key of the own multicore; Code NotFound without one.
 	Key(ctx context.Context) (string, error)
 	// Init makes the own multicore if there is none and gives its main key.
@@ -56,16 +58,22 @@ type AppendResult struct {
 // "KEY/core-3" or a followed name in place of KEY; a multicore without a core
 // is all its cores but main.
 type ReadRequest struct {
-	Path    string   `json:"path"`
-	Indexes []uint64 `json:"indexes,omitempty"` // exactly these; else from a start on
-	From    uint64   `json:"from"`              // first block
-	Last    *uint64  `json:"last,omitempty"`    // in place of From: the last n blocks
+	Path  string  `json:"path"`
+	Spans []Span  `json:"spans,omitempty"` // exactly these; else from a start on
+	From  uint64  `json:"from"`            // first block
+	Last  *uint64 `json:"last,omitempty"`  // in place of From: the last n blocks
 	// Start is the first block of the cores whose keys it has, in place of
 	// From and Last: where a read that moves to another process goes on.
 	Start  map[string]uint64 `json:"start,omitempty"`
 	Follow bool              `json:"follow,omitempty"`
 	// Timeout bounds the wait for what is not here; 0 is 30 s.
 	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// Span is the blocks First to Last, both among them.
+type Span struct {
+	First uint64 `json:"first"`
+	Last  uint64 `json:"last"`
 }
 
 // Item is a block, or with Block nil the start of a core, whose Index is then
@@ -146,4 +154,23 @@ type Peer struct {
 	RTTMillis     float64 `json:"rtt_ms"`
 	SentBytes     uint64  `json:"sent_bytes"`
 	ReceivedBytes uint64  `json:"received_bytes"`
+}
+
+// Peers is the object of `multicore peers --json`, version 1. Fields are only
+// added.
+type Peers struct {
+	V     int          `json:"v"`
+	Peers []PeerDetail `json:"peers"`
+}
+
+// PeerDetail is what Status says of a peer, and more.
+type PeerDetail struct {
+	Peer
+	Direction    string    `json:"direction"`     // inbound: the peer connected to us; outbound
+	SentRate     int64     `json:"sent_rate"`     // bytes a second, over the last seconds
+	ReceivedRate int64     `json:"received_rate"` // the same
+	Since        time.Time `json:"since"`
+	// Cores are open at both ends: paths as in Status, or the key of a core
+	// that is open for this peer alone.
+	Cores []string `json:"cores"`
 }

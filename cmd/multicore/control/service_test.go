@@ -30,12 +30,16 @@ func TestRoundTrips(t *testing.T) {
 		follow:   func(_ context.Context, r FollowRequest) error { gotFollow = r; return nil },
 		byName:   func(string) error { return nil },
 		followed: status.Followed,
+		peers:    &Peers{V: 1, Peers: []PeerDetail{{Peer: status.Peers[0], Direction: "inbound", SentRate: 3, Since: now, Cores: []string{"main"}}}},
 	}
 	_, c := serve(t, t.TempDir(), svc)
 	ctx := context.Background()
 
 	if got, err := c.Status(ctx); err != nil || !reflect.DeepEqual(got, status) {
 		t.Errorf("Status: %+v, %v", got, err)
+	}
+	if got, err := c.Peers(ctx); err != nil || !reflect.DeepEqual(got, svc.peers) {
+		t.Errorf("Peers: %+v, %v", got, err)
 	}
 	if got, err := c.Key(ctx); err != nil || got != key {
 		t.Errorf("Key: %q, %v", got, err)
@@ -157,7 +161,7 @@ func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestReadStreams(t *testing.T) {
 	last := uint64(0)
-	want := ReadRequest{Path: "ab/core-3", Indexes: []uint64{1}, From: 4, Last: &last, Start: map[string]uint64{"k": 7}, Timeout: time.Second}
+	want := ReadRequest{Path: "ab/core-3", Spans: []Span{{1, 1}, {3, 9}}, From: 4, Last: &last, Start: map[string]uint64{"k": 7}, Timeout: time.Second}
 	items := []Item{
 		{Note: "old"},
 		{Core: "core-3", Key: "k"},

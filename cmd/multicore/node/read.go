@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 	"time"
 
@@ -89,14 +90,19 @@ func (rd *reader) open(ctx context.Context) ([]multicore.Named, error) {
 // holds reports whether all blocks that were asked for by index are here: the
 // newest length does not matter to them.
 func (rd *reader) holds(cores []multicore.Named) bool {
-	for _, i := range rd.req.Indexes {
+	for _, s := range rd.req.Spans {
 		for _, c := range cores {
-			if !c.Core.Has(i) {
+			if s.Last >= c.Core.Info().Length {
 				return false
+			}
+			for i := s.First; i <= s.Last; i++ {
+				if !c.Core.Has(i) {
+					return false
+				}
 			}
 		}
 	}
-	return len(rd.req.Indexes) > 0
+	return len(rd.req.Spans) > 0
 }
 
 // learn refreshes cores together. One whose head was never learned must be
@@ -215,21 +221,16 @@ func (rd *reader) first(c multicore.Named, length uint64) uint64 {
 func (rd *reader) once(ctx context.Context, c multicore.Named) error {
 	length := c.Core.Info().Length
 	first := rd.first(c, length)
-	if len(rd.req.Indexes) > 0 {
-		first = rd.req.Indexes[0]
+	spans := rd.req.Spans
+	if len(spans) > 0 {
+		first = spans[0].First
+	} else if first < length {
+		spans = []control.Span{{First: first, Last: length - 1}}
 	}
 	if err := rd.header(c, first); err != nil {
 		return err
 	}
-	if len(rd.req.Indexes) > 0 {
-		for _, i := range rd.req.Indexes {
-			if err := rd.blocks(ctx, c, i, i+1); err != nil {
-				return err
-			}
-		}
-		return nil
-	}
-	return rd.blocks(ctx, c, first, length)
+	return rd.blocks(ctx, c, spans)
 }
 
 // follow reads what is there and then what comes, of all cores as it comes.
@@ -243,10 +244,12 @@ func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
 		if err := rd.header(c, next[i]); err != nil {
 			return err
 		}
-		if err := rd.blocks(ctx, c, next[i], length); err != nil {
-			return err
+		if next[i] < length {
+			if err := rd.blocks(ctx, c, []control.Span{{First: next[i], Last: length - 1}}); err != nil {
+				return err
+			}
+			next[i] = length
 		}
-		next[i] = max(next[i], length)
 	}
 	var wg sync.WaitGroup
 	for i, c := range cores {
@@ -255,7 +258,7 @@ func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
 				changed := c.Core.Changed()
 				length := c.Core.Info().Length
 				if at < length {
-					if err := rd.blocks(ctx, c, at, length); err != nil {
+					if err := rd.blocks(ctx, c, []control.Span{{First: at, Last: length - 1}}); err != nil {
 						cancel(err)
 						return
 					}
@@ -273,20 +276,38 @@ func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
 	return context.Cause(ctx)
 }
 
-// blocks sends the blocks [from, to) in order and has those that come next
-// fetched meanwhile.
-func (rd *reader) blocks(ctx context.Context, c multicore.Named, from, to uint64) error {
+// each gives the blocks of spans one by one.
+func each(spans []control.Span) iter.Seq[uint64] {
+	return func(yield func(uint64) bool) {
+		for _, s := range spans {
+			for i := s.First; i <= s.Last; i++ {
+				if !yield(i) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// blocks sends blocks in order and has those that come next fetched meanwhile.
+func (rd *reader) blocks(ctx context.Context, c multicore.Named, spans []control.Span) error {
 	ctx, cancel := context.WithCancel(ctx)
 	var fetching sync.WaitGroup
 	defer fetching.Wait()
 	defer cancel()
-	ahead := from + 1
-	for i := from; i < to; i++ {
-		for ahead = max(ahead, i+1); ahead < min(to, i+window); ahead++ {
-			if next := ahead; !c.Core.Has(next) {
-				// An error is met again when next is read, and its time to
-				// come begins only then: a slow link is no reason to give up.
-				fetching.Go(func() { c.Core.Get(ctx, next) })
+	next, stop := iter.Pull(each(spans))
+	defer stop()
+	sent, seen := 0, 0
+	for i := range each(spans) {
+		for ; seen < sent+window; seen++ {
+			b, more := next()
+			if !more {
+				break
+			}
+			if b != i && b < c.Core.Info().Length && !c.Core.Has(b) {
+				// An error is met again when it is read, and its time to come
+				// begins only then: a slow link is no reason to give up.
+				fetching.Go(func() { c.Core.Get(ctx, b) })
 			}
 		}
 		block, err := rd.get(ctx, c, i)
@@ -296,6 +317,7 @@ func (rd *reader) blocks(ctx context.Context, c multicore.Named, from, to uint64
 		if err := rd.send(c, i, block); err != nil {
 			return err
 		}
+		sent++
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 
 	"multicore/cmd/multicore/control"
 	"multicore/hypercore"
-	"multicore/p2p"
 )
 
 // Status implements control.Service.
@@ -91,16 +90,8 @@ func (n *Node) network(st *control.Status) {
 		at := net.LastProvide.UTC()
 		st.Node.DHT.LastProvide = &at
 	}
-	byID := map[string]p2p.Peer{}
-	for _, p := range net.Peers {
-		byID[p.ID] = p
-	}
-	for _, s := range n.swarm.Peers() {
-		p := byID[s.Peer]
-		st.Peers = append(st.Peers, control.Peer{
-			ID: s.Peer, Addr: p.Addr, Transport: p.Transport, Relayed: p.Relayed,
-			RTTMillis: float64(p.RTT.Microseconds()) / 1000, SentBytes: s.Sent, ReceivedBytes: s.Received,
-		})
+	for _, p := range n.peers(net) {
+		st.Peers = append(st.Peers, p.Peer)
 	}
 }
 

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/urfave/cli/v2"
+
+	"multicore/cmd/multicore/control"
+	"multicore/cmd/multicore/node"
+)
+
+func (p *program) peersCommand() *cli.Command {
+	return &cli.Command{
+		Name:        "peers",
+		Usage:       "show the connected peers and what passes between us",
+		Description: "With --json one object, to which fields are only ever added.\n\n" + example("multicore peers --watch", "multicore peers --json | jq -r '.peers[].addr'"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show them again every second", EnvVars: env("watch")},
+		},
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 0); err != nil {
+				return err
+			}
+			return p.with(c.Context, node.Options{}, func(ctx context.Context, s *session) error {
+				ctx, cancel := s.untilYielded(ctx)
+				defer cancel()
+				watch := peersWatch{program: p, session: s}
+				err := watch.show(ctx)
+				for err == nil && c.Bool("watch") {
+					if err = sleep(ctx, time.Second); err == nil {
+						err = watch.show(ctx)
+					}
+				}
+				if err != nil && context.Cause(ctx) == errYielded {
+					return errYielded
+				}
+				return err
+			})
+		},
+	}
+}
+
+// peersWatch prints the peers again and again, and once that there are none.
+type peersWatch struct {
+	*program
+	*session
+	shown, alone bool
+}
+
+func (w *peersWatch) show(ctx context.Context) error {
+	list, err := w.Peers(ctx)
+	if err != nil {
+		return err
+	}
+	if w.json {
+		return w.object(list)
+	}
+	if len(list.Peers) > 0 {
+		if w.shown {
+			fmt.Fprintln(w.out)
+		}
+		w.shown, w.alone = true, false
+		return w.showPeers(list.Peers)
+	}
+	switch {
+	case w.alone: // that was said
+	case w.held():
+		w.note("no peers: no process runs here; start multicore mount or multicore serve")
+	default:
+		w.note("no peers yet: they come once somebody opens the key that multicore key prints, or you follow a KEY; to join one directly, start mount or serve with --peer MULTIADDR")
+	}
+	w.alone = true
+	return nil
+}
+
+func (p *program) showPeers(peers []control.PeerDetail) error {
+	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "PEER\tADDRESS\tVIA\tRTT\tRECEIVED\tSENT\tIN/S\tOUT/S\tFOR\tCORES\n")
+	for _, peer := range peers {
+		via := peer.Transport + " " + map[string]string{"inbound": "in", "outbound": "out"}[peer.Direction]
+		if peer.Relayed {
+			via += ", relayed"
+		}
+		rtt := "-"
+		if peer.RTTMillis > 0 {
+			rtt = fmt.Sprintf("%.1f ms", peer.RTTMillis)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", peer.ID, peer.Addr, via, rtt,
+			amount(peer.ReceivedBytes), amount(peer.SentBytes), amount(uint64(peer.ReceivedRate)), amount(uint64(peer.SentRate)),
+			max(time.Since(peer.Since), 0).Round(time.Second), len(peer.Cores))
+	}
+	return w.Flush()
+}
+
+// amount is a number of bytes for people.
+func amount(n uint64) string {
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	v, unit := float64(n)/1000, 0
+	for v >= 999.5 && unit < 4 {
+		v /= 1000
+		unit++
+	}
+	return fmt.Sprintf("%.3g %cB", v, "kMGTP"[unit])
+}
