@@ -146,7 +146,7 @@ func TestCloseCutsStalledAppend(t *testing.T) {
 func TestVersions(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir, &fake{})
-	for _, version := range []string{"", "2"} {
+	for _, version := range []string{"", "3"} {
 		resp, body := raw(t, dir, "POST /v1/hello HTTP/1.1\r\nHost: x\r\n"+versionHeader+": "+version+"\r\nContent-Length: 2\r\n\r\n{}")
 		if resp.StatusCode == http.StatusOK || !strings.Contains(body, "use the same multicore for both") {
 			t.Errorf("client %q: %s %s", version, resp.Status, body)
