@@ -2,6 +2,7 @@ package hypercore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -122,6 +123,7 @@ func (a *appending) plan() error {
 	}
 	a.from, a.size = c.tree, c.size // they change under the write lock alone
 	a.batch = merkle.NewBatch(a.from)
+	a.batch.Grow(len(a.blocks))
 	if c.encrypted {
 		if err := a.encrypt(); err != nil {
 			return err
@@ -155,12 +157,22 @@ func (a *appending) encrypt() error {
 	return nil
 }
 
-// store writes the blocks, then the nodes. Nobody reads them before publish.
+// store writes the blocks, then the nodes. Nobody reads them before publish. Of
+// the nodes, those left of the new leaves wait for the flush: recovery makes
+// them from the leaves.
 func (a *appending) store() error {
 	if err := a.core.writeBlocks(a.size, a.blocks); err != nil {
 		return err
 	}
-	return a.core.files.WriteNodes(a.batch.Nodes())
+	nodes := a.batch.Nodes()
+	slices.SortFunc(nodes, func(a, b merkle.Node) int { return cmp.Compare(a.Index, b.Index) })
+	// A parent right before the first leaf is written in one go with it.
+	first := max(2*a.from.Length, 1) - 1
+	left, _ := slices.BinarySearchFunc(nodes, first, func(n merkle.Node, at uint64) int { return cmp.Compare(n.Index, at) })
+	if err := a.core.files.DeferNodes(nodes[:left]); err != nil {
+		return err
+	}
+	return a.core.files.WriteNodes(nodes[left:])
 }
 
 // publish makes the blocks readable here and has them flushed.

@@ -55,7 +55,7 @@
 //     errno in the chain, until it was closed and opened anew. An append that
 //     finds the disk full leaves the core as it was and usable.
 //   - Open trusts no more than the recorded head. Of an own core it keeps what
-//     lies beyond as far as bytes and nodes agree, and cuts the rest, nodes that
+//     lies beyond as far as bytes and leaves agree, and cuts the rest, nodes that
 //     span the cut included. It says in the log what it cut. A *DamageError is
 //     about what should be there below the head; then nothing was changed. What
 //     a replica lacks is fetched again.

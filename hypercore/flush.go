@@ -290,6 +290,14 @@ func (f *Flusher) prepare(r *round, snaps []*snapshot) []*snapshot {
 			ready = append(ready, s)
 			continue
 		}
+		if isFull(errs[i]) {
+			s.restore()
+			r.errs[s.core] = errs[i]
+			f.mu.Lock()
+			f.retry[s.core] = struct{}{}
+			f.mu.Unlock()
+			continue
+		}
 		r.errs[s.core] = s.core.fail(errs[i])
 	}
 	return ready

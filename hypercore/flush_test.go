@@ -184,6 +184,8 @@ func TestFullDiskUndoesAppend(t *testing.T) {
 			a, b := own(t, f, 1), own(t, f, 2)
 			fill(t, a, length)
 			fill(t, b, length)
+			mustFlush(t, a) // it writes nodes too
+			mustFlush(t, b)
 			n, hit := 0, false
 			faults.Hook(func(op storagetest.Op, name string) error {
 				if op != storagetest.Write {
@@ -229,6 +231,51 @@ func TestFullDiskUndoesAppend(t *testing.T) {
 			checkLog(t, own(t, f, 2), length+3, blockOf)
 		}
 	}
+}
+
+// TestFullDiskDelaysFlush: where the disk has no room for the nodes that wait for
+// a flush, nothing is signed or lost, and the next flush gets there.
+func TestFullDiskDelaysFlush(t *testing.T) {
+	f, faults := faulty(t)
+	c := own(t, f, 1)
+	gate, entered := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	faults.Hook(func(op storagetest.Op, name string) error {
+		if op == storagetest.Sync {
+			once.Do(func() { close(entered) })
+			<-gate // the first round, until nodes wait for the next one
+		}
+		return nil
+	})
+	fill(t, c, 1)
+	<-entered
+	fill(t, c, 9)
+	full := true
+	var mu sync.Mutex
+	faults.Hook(func(op storagetest.Op, name string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if full && op == storagetest.Write {
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	close(gate)
+	err := c.Flush(context.Background())
+	if !errors.Is(err, syscall.ENOSPC) || errors.Is(err, ErrFailed) {
+		t.Fatalf("flush on a full disk: %v", err)
+	}
+	if length := c.Head().Length; length >= 9 {
+		t.Fatalf("length %d was signed", length)
+	}
+	mu.Lock()
+	full = false
+	mu.Unlock()
+	mustFlush(t, c)
+	if length := c.Head().Length; length != 9 {
+		t.Fatalf("length %d after there was room", length)
+	}
+	checkLog(t, c, 9, blockOf)
 }
 
 // TestFailedUndoFailsCore: where the files cannot be cut, only opening anew

@@ -157,7 +157,8 @@ func (c *Core) recoverTail(head *headRecord) error {
 	return c.dropBeyond()
 }
 
-// acceptTail grows the tree by the blocks whose bytes and nodes agree. They are
+// acceptTail grows the tree by the blocks whose bytes and leaves agree, as do
+// those of the inner nodes that are there. They are
 // written again: a sync that failed earlier may have left them in memory alone,
 // where the kernel takes them for written.
 func (c *Core) acceptTail() error {
@@ -179,8 +180,8 @@ func (c *Core) acceptTail() error {
 		for _, n := range made {
 			if stored, ok, err := c.files.Node(n.Index); err != nil {
 				return err
-			} else if !ok || stored != n {
-				return nil
+			} else if ok && stored != n || !ok && n.Index == made[0].Index {
+				return nil // inner nodes are written with the flush
 			}
 		}
 		if err := c.files.WriteBlocks(block, int64(off)); err != nil {

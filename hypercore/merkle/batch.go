@@ -18,6 +18,9 @@ func NewBatch(t Tree) *Batch {
 	return &Batch{fork: t.Fork, length: t.Length, growth: newGrowth(t)}
 }
 
+// Grow makes room for the nodes of that many blocks.
+func (b *Batch) Grow(blocks int) { b.growth.nodes = slices.Grow(b.growth.nodes, 2*blocks+2) }
+
 // Append adds one block. After an error, which means that the log cannot grow
 // further, the batch is of no use.
 func (b *Batch) Append(block []byte) error {

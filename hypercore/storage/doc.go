@@ -17,6 +17,9 @@
 // disk. Store.Update is on the disk when it returns nil. Nothing orders the two
 // but the caller, who syncs files before it commits records that speak of them.
 //
+// Nodes given to Files.DeferNodes are in memory alone until the next Sync, or
+// until there are many: they may be lost with the process.
+//
 // # Failed syncs
 //
 // After a failed fdatasync the kernel holds pages that it believes to be clean

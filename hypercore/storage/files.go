@@ -10,6 +10,7 @@ import (
 	"path"
 	"sync"
 	"sync/atomic"
+	"syscall"
 )
 
 const coresDir = "cores"
@@ -85,6 +86,7 @@ type core struct {
 	files        *coreFiles
 	dir          string
 	blocks, tree descriptor
+	deferred     deferred
 	salt         uint64      // tells cores apart in the node cache
 	cached       atomic.Bool // the node cache may have something
 	nodesMu      sync.Mutex  // one change of the file tree at a time, so that the node cache sees the last
@@ -134,7 +136,14 @@ func (c *core) Sync() error {
 	if err := c.failure(); err != nil {
 		return err
 	}
-	if err := c.sync(); err != nil {
+	err := c.writeDeferred()
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		return err // nothing is lost: they wait on
+	}
+	if err == nil {
+		err = c.sync()
+	}
+	if err != nil {
 		c.fail(err)
 		c.blocks.forget()
 		c.tree.forget()
@@ -171,6 +180,7 @@ func (c *core) Reopen() error {
 	defer c.syncMu.Unlock()
 	c.blocks.forget()
 	c.tree.forget()
+	c.deferred.forget(func(uint64) bool { return true })
 	c.files.nodes.drop(c)
 	c.inherit()
 	c.failed.Store(nil)
@@ -196,6 +206,7 @@ func (c *core) Cut(blocks int64, nodes uint64) error {
 	}
 	c.nodesMu.Lock()
 	defer c.nodesMu.Unlock()
+	c.deferred.forget(func(index uint64) bool { return index >= nodes })
 	defer c.files.nodes.drop(c)
 	return c.tree.cut(size)
 }
@@ -208,7 +219,7 @@ func (c *core) Sizes() (blocks int64, nodes uint64, err error) {
 	if err != nil {
 		return 0, 0, err
 	}
-	return blocks, uint64(tree / nodeSize), nil
+	return blocks, max(uint64(tree/nodeSize), c.deferred.end()), nil
 }
 
 // The operations of a descriptor on its file, where a missing one is empty.

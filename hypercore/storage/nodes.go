@@ -69,25 +69,49 @@ func (c *core) Node(index uint64) (merkle.Node, bool, error) {
 	if index > merkle.MaxSize {
 		return merkle.Node{}, false, nil // nobody can have stored it
 	}
+	if n, ok := c.deferred.get(index); ok {
+		return n, true, nil
+	}
 	return c.files.nodes.read(c, index)
 }
 
-func (c *core) WriteNodes(nodes []merkle.Node) error {
+func checkNodes(nodes []merkle.Node) error {
 	for i := range nodes {
 		if nodes[i].Size > merkle.MaxSize {
 			return fmt.Errorf("size %d of node %d is over %d", nodes[i].Size, nodes[i].Index, uint64(merkle.MaxSize))
 		}
+		if _, err := nodeOffset(nodes[i].Index); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *core) WriteNodes(nodes []merkle.Node) error {
+	if err := checkNodes(nodes); err != nil {
+		return err
 	}
 	byIndex := func(a, b merkle.Node) int { return cmp.Compare(a.Index, b.Index) }
 	if !slices.IsSortedFunc(nodes, byIndex) {
 		nodes = slices.Clone(nodes)
 		slices.SortFunc(nodes, byIndex)
 	}
+	c.nodesMu.Lock()
+	defer c.nodesMu.Unlock()
+	defer c.deferred.drop(len(nodes), func(i int) uint64 { return nodes[i].Index })
+	return c.writeNodes(nodes)
+}
+
+// writeNodes writes nodes with rising indexes. c.nodesMu is held.
+func (c *core) writeNodes(nodes []merkle.Node) error {
 	return c.writeRuns(len(nodes), func(i int) uint64 { return nodes[i].Index },
 		func(b []byte, i int) { putNode(b, &nodes[i]) })
 }
 
 func (c *core) EraseNodes(indexes []uint64) error {
+	c.nodesMu.Lock()
+	defer c.nodesMu.Unlock()
+	c.deferred.drop(len(indexes), func(i int) uint64 { return indexes[i] })
 	size, err := c.tree.size()
 	if err != nil {
 		return err
@@ -101,18 +125,14 @@ func (c *core) EraseNodes(indexes []uint64) error {
 		func(b []byte, _ int) { clear(b[:nodeSize]) })
 }
 
-// writeRuns writes n nodes with rising indexes, each run of adjacent ones at once.
+// writeRuns writes n nodes with rising indexes, each run of adjacent ones at
+// once. c.nodesMu is held.
 func (c *core) writeRuns(n int, index func(int) uint64, put func([]byte, int)) error {
 	if n == 0 {
 		return nil
 	}
-	if _, err := nodeOffset(index(n - 1)); err != nil {
-		return err
-	}
 	buf := nodeBuffer(n * nodeSize)
 	defer nodeBuffers.Put(buf)
-	c.nodesMu.Lock()
-	defer c.nodesMu.Unlock()
 	start := 0
 	for i := range n {
 		put((*buf)[i*nodeSize:], i)

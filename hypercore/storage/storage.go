@@ -55,10 +55,14 @@ type Files interface {
 	// WriteNodes stores nodes, in any order, adjacent ones in one write. The
 	// indexes are distinct; neither they nor the sizes are over merkle.MaxSize.
 	WriteNodes(nodes []merkle.Node) error
+	// DeferNodes is WriteNodes for nodes that nobody misses where the process
+	// ends before the next Sync, which writes them: they follow from others, or
+	// peers have them.
+	DeferNodes(nodes []merkle.Node) error
 	// EraseNodes zeroes the given nodes. Those beyond the end stay there.
 	EraseNodes(indexes []uint64) error
 	// Sizes are the bytes of blocks, and the number of whole nodes that tree
-	// has room for.
+	// has room for, with those that Sync will write.
 	Sizes() (blocks int64, nodes uint64, err error)
 	// Cut drops blocks at and beyond the byte, and nodes at and beyond the
 	// index. It never makes a file longer.
@@ -66,7 +70,9 @@ type Files interface {
 	// Sync puts everything written before the call on the disk (fdatasync of
 	// the files that changed, and the directories of new ones), and the first
 	// time what an earlier process wrote. After an error it is never retried:
-	// every later Sync gives ErrFailed until Reopen.
+	// every later Sync gives ErrFailed until Reopen. A disk too full for what
+	// DeferNodes took is an error of its own (ENOSPC), and Sync may be tried
+	// again.
 	Sync() error
 	// Reopen forgets a failed Sync, after the caller has read the files anew.
 	// What it read is synced by the next Sync.

@@ -33,6 +33,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"Nodes", testNodes},
 		{"NodesModel", testNodesModel},
 		{"EraseNodes", testEraseNodes},
+		{"DeferNodes", testDeferNodes},
 		{"Cut", testCut},
 		{"ManyCores", testManyCores},
 		{"ConcurrentFiles", testConcurrentFiles},
@@ -191,6 +192,52 @@ func testNodesModel(t *testing.T, st storage.Store) {
 			wantNode(t, f, i, model[i])
 		}
 	}
+}
+
+// testDeferNodes: nodes that wait are there for every other operation, before and
+// after they were written.
+func testDeferNodes(t *testing.T, st storage.Store) {
+	for _, sync := range []bool{false, true} {
+		f := st.Files(ID(flag(sync)))
+		check(t, f.WriteNodes([]merkle.Node{Node(4)}))
+		other := Node(1)
+		other.Size++
+		check(t, f.DeferNodes([]merkle.Node{other, Node(3)}))
+		check(t, f.DeferNodes([]merkle.Node{Node(9), Node(1), Node(6)})) // the last one counts
+		check(t, f.WriteNodes([]merkle.Node{Node(6)}))
+		if sync {
+			check(t, f.Sync())
+		}
+		for i := range uint64(11) {
+			wantNode(t, f, i, i == 1 || i == 3 || i == 4 || i == 6 || i == 9)
+		}
+		wantSizes(t, f, 0, 10)
+		check(t, f.EraseNodes([]uint64{3, 6}))
+		check(t, f.Cut(0, 8))
+		check(t, f.Sync())
+		for i := range uint64(11) {
+			wantNode(t, f, i, i == 1 || i == 4)
+		}
+	}
+	f := st.Files(ID(3))
+	many := make([]merkle.Node, 10_000) // more than may wait
+	for i := range many {
+		many[i] = Node(uint64(7 * i))
+	}
+	check(t, f.DeferNodes(many))
+	for i := range many {
+		wantNode(t, f, uint64(7*i), true)
+	}
+	if err := f.DeferNodes([]merkle.Node{Node(merkle.MaxSize + 1)}); err == nil {
+		t.Error("a node out of range was taken")
+	}
+}
+
+func flag(b bool) int {
+	if b {
+		return 1
+	}
+	return 2
 }
 
 func testEraseNodes(t *testing.T, st storage.Store) {
