@@ -58,6 +58,7 @@ type Core struct {
 	headDirty bool   // to be written by the next round, as are infoDirty and bits.changed
 	infoDirty bool
 	era       uint64
+	erased    uint64 // times that damaged nodes were erased
 	lost      bool // the head was damaged and is to be learned again
 	failed    error
 	conflict  *Conflict // why the core is frozen; nil where it is not
@@ -235,6 +236,7 @@ type Info struct {
 	Learned            bool      // own, or a head or manifest was verified: length 0 then means empty, not unknown
 	Grown              time.Time // last growth, stored
 	Held               bool      // a hold is in force
+	Erased             uint64    // times that stored nodes turned out to be damaged and were erased, since Open
 	Conflict           bool      // the core is frozen (see Core.Conflict)
 }
 
@@ -252,6 +254,7 @@ func (c *Core) Info() Info {
 		Learned:    c.learned(),
 		Grown:      c.grown,
 		Held:       c.held,
+		Erased:     c.erased,
 		Conflict:   c.conflict != nil,
 	}
 }

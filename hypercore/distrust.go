@@ -127,6 +127,7 @@ func (c *Core) eraseDoubtful(indexes []uint64) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.erased++
 	for _, index := range indexes {
 		if block := index / 2; index%2 == 0 && c.bits.has(block) {
 			c.bits.clear(block, block+1)

@@ -68,7 +68,7 @@ func (m *machine) next(p *peer, most int) []outgoing {
 				if r.over {
 					continue
 				}
-				r.ready = true
+				r.ready, r.erased = true, r.ch.core.log.Info().Erased
 				o.urgent, o.length = r.fetch != nil || r.kind != forBlock, r.ch.them.length
 			}
 			keep = append(keep, o)

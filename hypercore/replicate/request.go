@@ -38,9 +38,10 @@ type request struct {
 
 	cost     int // bytes expected, about
 	sent     time.Time
-	ready    bool // completed and on its way
-	onWire   bool // counted in peer.onWire
-	applying bool // its answer is being checked
+	ready    bool   // completed and on its way
+	erased   uint64 // Info.Erased when that began
+	onWire   bool   // counted in peer.onWire
+	applying bool   // its answer is being checked
 	over     bool
 
 	// Guarded by ch.coming.
@@ -319,8 +320,8 @@ func (m *machine) spoil(c *core, err error, now time.Time) {
 // must end, and the request stays in the books until removePeer moves it on.
 func (m *machine) applied(r *request, err error, now time.Time) error {
 	ch := r.ch
-	if errors.Is(err, merkle.ErrMissingNode) && ch.coming.fell(r) {
-		err = hypercore.ErrStale
+	if errors.Is(err, merkle.ErrMissingNode) && (ch.coming.fell(r) || ch.core.log.Info().Erased != r.erased) {
+		err = hypercore.ErrStale // what the proof was to end at is not here any more
 	}
 	if r.over { // the channel was closed meanwhile
 		return faultOf(err)

@@ -263,7 +263,7 @@ func (e *simEnd) deliver(chunk []byte) {
 	}
 	if o := e.other; !o.closed {
 		o.inbox = append(o.inbox, chunk...)
-		o.conn.received.Add(uint64(len(chunk)))
+		o.conn.meter.received.Add(uint64(len(chunk)))
 		o.read()
 	}
 }
