@@ -59,7 +59,7 @@ type Core struct {
 	infoDirty bool
 	era       uint64
 	erased    uint64 // times that damaged nodes were erased
-	lost      bool // the head was damaged and is to be learned again
+	lost      bool   // the head was damaged and is to be learned again
 	failed    error
 	conflict  *Conflict // why the core is frozen; nil where it is not
 	closed    bool
