@@ -31,7 +31,9 @@ func (c *Core) Append(ctx context.Context, blocks ...[]byte) (uint64, error) {
 	defer c.events.deliver()
 	c.write.Lock()
 	defer c.write.Unlock()
-	a := appending{core: c, blocks: blocks}
+	a := appendings.Get().(*appending)
+	defer a.reuse()
+	a.core, a.blocks = c, blocks
 	if err := a.plan(); err != nil {
 		return 0, err
 	}
@@ -39,7 +41,7 @@ func (c *Core) Append(ctx context.Context, blocks ...[]byte) (uint64, error) {
 		return a.from.Length, nil
 	}
 	if err := a.store(); err != nil {
-		return 0, undo([]*appending{&a}, err)
+		return 0, undo([]*appending{a}, err)
 	}
 	a.publish()
 	return a.from.Length, nil
@@ -106,7 +108,20 @@ type appending struct {
 	blocks [][]byte
 	from   merkle.Tree // before
 	size   uint64      // its byte length
-	batch  *merkle.Batch
+	batch  merkle.Batch
+}
+
+// appendings are reused: one of a few blocks is over in microseconds.
+var appendings = sync.Pool{New: func() any { return new(appending) }}
+
+// mostReused bounds the nodes that a reused batch keeps.
+const mostReused = 4096
+
+func (a *appending) reuse() {
+	a.core, a.blocks, a.from = nil, nil, merkle.Tree{}
+	if len(a.batch.Nodes()) <= mostReused {
+		appendings.Put(a)
+	}
 }
 
 // plan checks the blocks and computes the nodes.
@@ -122,8 +137,7 @@ func (a *appending) plan() error {
 		return err
 	}
 	a.from, a.size = c.tree, c.size // they change under the write lock alone
-	a.batch = merkle.NewBatch(a.from)
-	a.batch.Grow(len(a.blocks))
+	a.batch.Reset(a.from)
 	if c.encrypted {
 		if err := a.encrypt(); err != nil {
 			return err
@@ -133,11 +147,8 @@ func (a *appending) plan() error {
 		if len(b) > MaxBlock {
 			return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(b), MaxBlock)
 		}
-		if err := a.batch.Append(b); err != nil {
-			return err
-		}
 	}
-	return nil
+	return a.batch.AppendAll(a.blocks)
 }
 
 // encrypt puts the stored form of the blocks in their place.

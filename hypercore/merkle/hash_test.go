@@ -3,6 +3,8 @@ package merkle
 import (
 	"bytes"
 	"math/rand/v2"
+	"reflect"
+	"slices"
 	"testing"
 )
 
@@ -105,6 +107,41 @@ func BenchmarkCheckBlock(b *testing.B) {
 	for b.Loop() {
 		if _, err := w.check(rd, p); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// AppendAll makes what Append makes, however many goroutines hash.
+func TestAppendAll(t *testing.T) {
+	for _, sizes := range [][]int{nil, {0}, {1, 2, 3}, {200 << 10, 0, 7, 100 << 10, 64 << 10}, slices.Repeat([]int{9000}, 100)} {
+		blocks := make([][]byte, len(sizes))
+		for i, size := range sizes {
+			blocks[i] = bytes.Repeat([]byte{byte(i)}, size)
+		}
+		for from := range uint64(5) {
+			one := NewBatch(Tree{Fork: 3})
+			for range from {
+				if err := one.Append([]byte("before")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all := NewBatch(Tree{})
+			if err := all.Append([]byte("of another batch")); err != nil {
+				t.Fatal(err)
+			}
+			all.Reset(one.Tree())
+			known := len(one.Nodes())
+			for _, block := range blocks {
+				if err := one.Append(block); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := all.AppendAll(blocks); err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(one.Tree(), all.Tree()) || !slices.Equal(one.Nodes()[known:], all.Nodes()) || one.ByteLength() != all.ByteLength() {
+				t.Fatalf("sizes %v behind %d blocks: %+v, want %+v", sizes, from, all.Tree(), one.Tree())
+			}
 		}
 	}
 }
