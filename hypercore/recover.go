@@ -152,8 +152,15 @@ func (c *Core) recoverTail(head *headRecord) error {
 	if err := c.cutRest(head.cut); err != nil {
 		return err
 	}
+	if head.cut { // or what is appended now would be cut the next time
+		done := *head
+		done.cut = false
+		if err := c.flusher.store.Update(func(tx storage.Tx) error { return putRecords(tx, c.id, nil, &done, nil) }); err != nil {
+			return err
+		}
+	}
 	c.bits.set(from, c.tree.Length)
-	c.headDirty = c.headDirty || c.tree.Length > c.head.Length && !c.held || c.tree.Length > from || head.cut
+	c.headDirty = c.headDirty || c.tree.Length > c.head.Length && !c.held || c.tree.Length > from
 	return c.dropBeyond()
 }
 

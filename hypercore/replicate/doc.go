@@ -58,6 +58,12 @@
 // for the paths that show which blocks stay (reorganise.go). Nothing changes
 // before the whole has verified; a lower fork is ignored.
 //
+// A proof that does not hold may come from an honest peer, where a key has signed
+// two logs of one fork. Such a peer is asked for its head under request id 0, and
+// blamed only where that shows no conflict (conflict.go). A core in conflict is
+// frozen: each peer of its fork gets our head, the channels are closed, and no
+// peer has it opened again.
+//
 // # Trust
 //
 // Nothing of a peer is stored that Core.Apply did not verify. Answers must fit

@@ -19,6 +19,7 @@ const (
 	maxQueued    = 1 << 15          // requests of one peer waiting for their answer
 	maxInvalid   = wire.MaxInvalid  // requests that no prover could answer
 	maxPushes    = 64               // data under request id 0, which we never ask for
+	maxProofs    = 4                // proofs of a conflict that nobody asked for, on one channel
 	maxWindows   = wire.MaxWants    // want windows kept for one channel
 	maxPeerWants = 1 << 14          // want windows kept for one peer
 	maxAny       = wire.MaxAnyWants // of them with the flag any

@@ -43,8 +43,10 @@ type machine struct {
 	woken   []*peer
 	notes   []note
 	closers []func()
-	holds   []log // to be released
-	changed bool  // peers came, went or proved a core
+	holds   []log      // to be released
+	doubts  []*channel // with a probe
+	drops   []drop
+	changed bool // peers came, went or proved a core
 }
 
 // note is a line for the log.
@@ -99,6 +101,7 @@ type core struct {
 	upgrade   *request            // for a head or the manifest; at most one over all peers
 	reorg     *reorganising       // to a higher fork; nil where none is followed
 	refreshes []*refresh
+	frozen    bool // in conflict; never replicated again
 }
 
 // attachment is the state behind an Attachment.
@@ -126,6 +129,10 @@ func (c *core) load() {
 	c.fork, c.length, c.contiguous = h.Fork, h.Length, min(h.Contiguous, h.Length)
 	c.hasManifest = h.HasManifest
 	c.writable, c.held = c.log.Writable(), c.log.Info().Held
+	if c.log.Info().Conflict {
+		c.frozen = true
+		c.broken, c.retryAt = hypercore.ErrConflict, time.Time{}
+	}
 	c.average = 1 << 10
 	if h.Length > 0 {
 		c.average = int(min(h.ByteLength()/h.Length, hypercore.MaxBlock)) + 64
@@ -143,6 +150,9 @@ func (c *core) grows() bool { return c.broken == nil && (!c.writable || c.held) 
 
 // opensTo says whether we open the core towards p unasked.
 func (c *core) opensTo(p *peer) bool {
+	if c.frozen {
+		return false
+	}
 	for a := range c.attached {
 		if len(a.after) == 0 {
 			return true
@@ -269,6 +279,7 @@ func (m *machine) tick(now time.Time) (idle []*peer) {
 		m.reopen(p, now)
 		m.fill(p, now)
 	}
+	m.settleDoubts(now)
 	for _, c := range m.order {
 		m.mend(c, now)
 		m.checkRefresh(c, now)

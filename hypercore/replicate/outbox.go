@@ -18,7 +18,9 @@ type outgoing struct {
 	length  uint64 // of the peer that is asked
 	log     log
 	probe   *merkle.UpgradeRequest
-	size    int // bytes it counts for in peer.queued
+	// evidence is what a frozen core shows of its head, as data with request id 0.
+	evidence *merkle.Request
+	size     int // bytes it counts for in peer.queued
 }
 
 // control queues a message of channel 0.

@@ -33,13 +33,19 @@ func (c *conn) message(channel, typ uint64, payload []byte) error {
 
 // perform does what the machine may not do itself.
 func (c *conn) perform(w work) error {
-	if w.request == nil {
+	if w.request == nil && w.probed == nil {
 		return nil
 	}
 	// The frame is used again; what outlives Apply must not lie in it.
 	w.proof.Manifest = bytes.Clone(w.proof.Manifest)
 	if u := w.proof.Upgrade; u != nil {
 		u.Signature = bytes.Clone(u.Signature)
+	}
+	if w.probed != nil {
+		outcome := w.log.CheckConflict(w.proof)
+		var err error
+		c.swarm.do(func(m *machine, now time.Time) { err = m.checked(w.probed, outcome) })
+		return err
 	}
 	if w.request.kind == forFork || w.request.kind == forPath {
 		return c.reorganise(w)
@@ -104,7 +110,7 @@ func (c *conn) opened(o wire.Open) error {
 				return
 			case wellFormed && m.crossed(p, id):
 				return
-			case !valid || core == nil && lent == nil:
+			case !valid || core == nil && lent == nil || core != nil && core.frozen:
 				err = m.refuse(p, o.Channel, now)
 				return
 			case core == nil:
@@ -162,6 +168,10 @@ func (c *conn) lend(id hypercore.DiscoveryKey) *session {
 	hc, end, err := s.directory.Open(id)
 	if err != nil {
 		s.logger.Warn("cannot open a core that a peer asks for", "core", id.String(), "error", err)
+		return nil
+	}
+	if hc.Info().Conflict {
+		end()
 		return nil
 	}
 	return s.borrow(hc, end)

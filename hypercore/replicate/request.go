@@ -154,6 +154,7 @@ type work struct {
 	proof   *merkle.Proof // the answer
 	log     log
 	session *hypercore.Reorganisation // of a forPath
+	probed  *channel                  // whose head is to be compared with ours, then given to checked
 }
 
 // find matches an answer with its request. None: the answer is to be ignored.
@@ -177,6 +178,9 @@ func (ch *channel) find(id uint64) (*request, error) {
 
 // answer takes data. Nothing of it is believed before Apply checked it.
 func (m *machine) answer(ch *channel, d wire.Data, now time.Time) (work, error) {
+	if w, ok, err := m.unasked(ch, d); ok {
+		return w, err
+	}
 	r, err := ch.find(d.ID)
 	if r == nil {
 		return work{}, err
@@ -245,6 +249,9 @@ func (r *request) fits(p *merkle.Proof) (bool, error) {
 
 // refused takes noData.
 func (m *machine) refused(ch *channel, id uint64, now time.Time) error {
+	if err := ch.refusedProbe(id); err != nil {
+		return err
+	}
 	r, err := ch.find(id)
 	if r == nil {
 		return err
@@ -328,6 +335,9 @@ func (m *machine) applied(r *request, err error, now time.Time) error {
 	}
 	r.applying = false
 	if fault := faultOf(err); fault != nil {
+		if m.doubt(r, err, fault, now) {
+			return nil
+		}
 		return fault
 	}
 	f, c := r.fetch, ch.core

@@ -98,6 +98,12 @@ func (s *sender) send(o outgoing) error {
 		_, err := o.log.Prove(merkle.Request{Fork: v.Fork, Upgrade: o.probe})
 		v.CanUpgrade = err == nil
 		o.message = v
+	case o.evidence != nil:
+		proof, err := o.log.Prove(*o.evidence)
+		if err != nil {
+			return nil
+		}
+		o.message = wire.Data{Proof: *proof}
 	}
 	return s.batch.Add(o.channel, o.message)
 }

@@ -85,6 +85,12 @@ func (s *Swarm) do(event func(m *machine, now time.Time)) {
 		close(s.changed)
 		s.changed = make(chan struct{})
 	}
+	for _, d := range m.drops {
+		if c := s.conns[d.peer]; c != nil {
+			c.fail(d.err)
+		}
+	}
+	m.drops = nil
 	notes, closers, holds := m.notes, m.closers, m.holds
 	m.notes, m.closers, m.holds = nil, nil, nil
 	s.mu.Unlock()

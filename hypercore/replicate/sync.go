@@ -150,7 +150,7 @@ func (ch *channel) introduces(now time.Time) bool {
 
 // usable says whether the peer may be asked anything on this channel.
 func (ch *channel) usable(now time.Time) bool {
-	return ch.state == open && ch.them.synced && ch.them.uploading &&
+	return ch.state == open && ch.them.synced && ch.them.uploading && ch.probe == nil &&
 		ch.them.fork == ch.core.fork && !ch.peer.resting(now)
 }
 
@@ -162,6 +162,9 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 	case hypercore.Failed:
 		c.broken, c.retryAt = hypercore.ErrFailed, time.Time{}
 		m.note("core failed and is fetched no more", "core", c.id.String())
+	case hypercore.Conflicted:
+		m.freeze(c, now)
+		return
 	case hypercore.Truncated:
 		m.truncated(c, e.From, e.To, now)
 		return
