@@ -253,8 +253,14 @@ type process struct {
 // expect waits for a line of standard output with that prefix and gives it.
 func (p *process) expect(prefix string) string {
 	p.t.Helper()
+	return p.expectWithin(patience, prefix)
+}
+
+// expectWithin is expect with a patience of its own.
+func (p *process) expectWithin(d time.Duration, prefix string) string {
+	p.t.Helper()
 	var found string
-	eventually(p.t, patience, strings.Join(p.args, " ")+" says "+prefix, func() bool {
+	eventually(p.t, d, strings.Join(p.args, " ")+" says "+prefix, func() bool {
 		for line := range strings.Lines(p.out.String()) {
 			if strings.HasPrefix(line, prefix) && strings.HasSuffix(line, "\n") {
 				found = strings.TrimSpace(line)

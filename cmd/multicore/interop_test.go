@@ -74,11 +74,12 @@ func (s *script) say(format string, args ...any) {
 	}
 }
 
-// ask gives the answer of reader.js to a line.
+// ask gives the answer of reader.js to a line, for which many blocks may have to
+// be fetched.
 func (s *script) ask(line string) string {
 	s.t.Helper()
 	s.say("%s", line)
-	return strings.TrimPrefix(s.expect(line+": "), line+": ")
+	return strings.TrimPrefix(s.expectWithin(4*patience, line+": "), line+": ")
 }
 
 // hypercoreTCP is where JavaScript peers reach a store's process.

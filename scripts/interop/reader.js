@@ -14,6 +14,7 @@
 //   fetch CORE START END       fetches, and says how many blocks are here
 //   clear CORE START END       drops them, and says the same
 //   close CORE, open CORE      the core's only session
+//   leave CORE                 close, once no peer has the core open either
 const Corestore = require('corestore')
 const crypto = require('crypto')
 const readline = require('readline')
@@ -89,8 +90,10 @@ async function main (dir, key, how, where) {
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const [command, n, ...args] = line.split(' ')
     const core = cores[n - 1]
-    if (command === 'close') {
+    if (command === 'close' || command === 'leave') {
+      const { replicator } = core.core
       await core.close()
+      while (command === 'leave' && replicator.peers.length > 0) await new Promise((resolve) => setTimeout(resolve, 20))
       console.log(`${line}: done`)
     } else if (command === 'open') {
       cores[n - 1] = await open(keys[n - 1])
