@@ -18,6 +18,13 @@ import (
 const holdStore = "CORESTORE_TEST_HOLD"
 
 func TestMain(m *testing.M) {
+	if role := os.Getenv(manyRole); role != "" {
+		if err := playMany(role); err != nil {
+			fmt.Fprintln(os.Stderr, role, "failed:", err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if dir := os.Getenv(holdStore); dir != "" {
 		s, err := Open(dir, Options{Create: true})
 		fmt.Println(err)

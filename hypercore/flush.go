@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"multicore/hypercore/storage"
 )
@@ -263,27 +265,18 @@ func (f *Flusher) abandon(r *round, snaps []*snapshot, err error) {
 	}
 }
 
-// syncs bounds how many cores are synced at a time: the disk joins what comes
-// together.
-const syncs = 16
-
 // prepare syncs and signs, and gives the snapshots for which both succeeded.
 func (f *Flusher) prepare(r *round, snaps []*snapshot) []*snapshot {
-	errs := make([]error, len(snaps))
-	if len(snaps) == 1 {
-		errs[0] = snaps[0].prepare()
-	} else {
-		var group sync.WaitGroup
-		slots := make(chan struct{}, syncs)
-		for i, s := range snaps {
-			slots <- struct{}{}
-			group.Go(func() {
-				errs[i] = s.prepare()
-				<-slots
-			})
-		}
-		group.Wait()
+	files := make([]storage.Files, len(snaps))
+	for i, s := range snaps {
+		files[i] = s.core.files
 	}
+	errs := f.store.SyncAll(files)
+	each(len(snaps), func(i int) {
+		if errs[i] == nil {
+			errs[i] = snaps[i].sign()
+		}
+	})
 	var ready []*snapshot
 	for i, s := range snaps {
 		if errs[i] == nil {
@@ -301,4 +294,20 @@ func (f *Flusher) prepare(r *round, snaps []*snapshot) []*snapshot {
 		r.errs[s.core] = s.core.fail(errs[i])
 	}
 	return ready
+}
+
+// each calls fn for 0 to n-1, on as many goroutines as there are processors.
+func each(n int, fn func(i int)) {
+	var next atomic.Int64
+	work := func() {
+		for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+			fn(i)
+		}
+	}
+	var group sync.WaitGroup
+	for range min(n, runtime.GOMAXPROCS(0)) - 1 {
+		group.Go(work)
+	}
+	work()
+	group.Wait()
 }

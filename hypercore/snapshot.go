@@ -82,12 +82,9 @@ func (s *snapshot) restore() {
 	c.bits.untake(s.pages)
 }
 
-// prepare puts the data on the disk, and only then signs (invariant 3).
-func (s *snapshot) prepare() error {
+// sign completes the record. The data is on the disk by now (invariant 3).
+func (s *snapshot) sign() error {
 	c := s.core
-	if err := c.files.Sync(); err != nil {
-		return err
-	}
 	if s.unsigned {
 		if s.head.Roots == nil {
 			roots, err := readRoots(c.files, s.head.Length)

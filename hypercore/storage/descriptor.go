@@ -22,6 +22,7 @@ type descriptor struct {
 	used      atomic.Bool // since the clock hand last passed
 	dirty     atomic.Bool // written since the last sync; set after the write, before its caller returns
 	inherited atomic.Bool // never synced here: an earlier process may have been killed before it did
+	loose     atomic.Bool // closed while dirty: only the volume tells whether that got to the disk
 }
 
 // acquire opens the file if it is closed and pins it; release follows. Without
@@ -66,13 +67,21 @@ func (d *descriptor) open(create bool) error {
 	return nil
 }
 
-// shut closes the file, and syncs it before if it was written. The caller holds
-// mu exclusively and has taken the descriptor out of the cache.
+// errLoose: the file alone cannot say whether what was written is on the disk.
+var errLoose = errors.New("closed with unsynced writes")
+
+// shut closes the file. If it was written it is synced before, unless the volume
+// is left to report what becomes of that. The caller holds mu exclusively and
+// has taken the descriptor out of the cache.
 func (d *descriptor) shut() {
 	if d.f == nil {
 		return
 	}
-	if d.dirty.Load() {
+	switch {
+	case !d.dirty.Load():
+	case d.core.files.volume != nil:
+		d.loose.Store(true)
+	default:
 		if err := d.f.Datasync(); err != nil {
 			d.core.fail(err)
 			d.f.Forget()
@@ -90,6 +99,9 @@ func (d *descriptor) sync() error {
 	if !dirty && !inherited {
 		return nil
 	}
+	if d.loose.Load() {
+		return errLoose
+	}
 	f, err := d.acquire(false)
 	if !dirty && errors.Is(err, fs.ErrNotExist) {
 		d.inherited.Store(false)
@@ -99,6 +111,9 @@ func (d *descriptor) sync() error {
 		return err
 	}
 	defer d.release()
+	if d.loose.Load() { // since we looked; now that it is pinned that stays
+		return errLoose
+	}
 	// Before the sync, so that a write which comes later marks it again.
 	dirty, inherited = d.dirty.Swap(false), d.inherited.Swap(false)
 	if !dirty && !inherited {
@@ -111,10 +126,18 @@ func (d *descriptor) sync() error {
 func (d *descriptor) forget() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.f == nil || !d.core.files.open.remove(d) {
+	d.dirty.Store(false)
+	d.loose.Store(false)
+	if d.f == nil {
+		if f, err := d.core.open(d.name, false); err == nil {
+			f.Forget()
+			f.Close()
+		}
 		return
 	}
-	d.dirty.Store(false)
+	if !d.core.files.open.remove(d) {
+		return
+	}
 	d.f.Forget()
 	d.f.Close()
 	d.f = nil
@@ -185,7 +208,7 @@ func (s *descriptors) makeRoom() error {
 
 // victim takes out a descriptor to close, its lock held, nil if all are in use.
 // Two rounds look for a clean one that was not used lately, the third takes a
-// dirty one, whose sync somebody has to wait for.
+// dirty one, which is to be synced now or with the whole volume.
 func (s *descriptors) victim() *descriptor {
 	n := len(s.ring)
 	for step := range 3 * n {

@@ -33,9 +33,18 @@
 // # Descriptors
 //
 // Descriptors of core files come from a bounded cache and are opened at the
-// first use. A descriptor in use is never closed, and one with unsynced writes
-// is synced before it is closed, since the kernel may forget a write error that
-// no descriptor is left to report.
+// first use. A descriptor in use is never closed. The kernel may forget a write
+// error that no descriptor of the file is left to report, but not towards one of
+// the file system (syncfs, since Linux 5.8): where a descriptor was closed with
+// unsynced writes the next Sync of its core is one of the whole volume, and a
+// failure of that is one of all cores that had something to lose. On an older
+// kernel it is synced before it is closed.
+//
+// # Many cores
+//
+// SyncAll of many cores syncs the volume once, so that ten thousand new cores do
+// not wait for the disk thirty thousand times. It writes what others have put on
+// that volume too.
 //
 // # Node cache
 //

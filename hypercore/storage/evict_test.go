@@ -15,7 +15,7 @@ import (
 // on the disk for Sync.
 func TestSyncWaitsForEviction(t *testing.T) {
 	dir := t.TempDir()
-	faults := &storagetest.Faults{FS: storage.DirFS(dir)}
+	faults := &storagetest.Faults{FS: storagetest.FileByFile{FS: storage.DirFS(dir)}}
 	st := open(t, dir, storage.Options{Create: true, MaxFiles: 2, FS: faults})
 	first := st.Files(storagetest.ID(1))
 	check(t, first.Sync()) // nothing of an earlier process is left to sync

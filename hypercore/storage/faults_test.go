@@ -58,6 +58,10 @@ func (c *calls) failOn(call string, err error) {
 
 // faulty opens a Store, in memory and on disk, whose FS is watched.
 func faulty(t *testing.T, maxFiles int, run func(t *testing.T, st storage.Store, c *calls)) {
+	faultyOn(t, maxFiles, func(fsys storage.FS) storage.FS { return fsys }, run)
+}
+
+func faultyOn(t *testing.T, maxFiles int, wrap func(storage.FS) storage.FS, run func(t *testing.T, st storage.Store, c *calls)) {
 	t.Run("memory", func(t *testing.T) {
 		if maxFiles != 0 {
 			t.Skip("memory has no bound")
@@ -70,7 +74,7 @@ func faulty(t *testing.T, maxFiles int, run func(t *testing.T, st storage.Store,
 	})
 	t.Run("disk", func(t *testing.T) {
 		dir := t.TempDir()
-		faults := &storagetest.Faults{FS: storage.DirFS(dir)}
+		faults := &storagetest.Faults{FS: wrap(storage.DirFS(dir))}
 		c := new(calls)
 		st := open(t, dir, storage.Options{Create: true, MaxFiles: maxFiles, FS: faults})
 		faults.Hook(c.hook)
@@ -194,10 +198,13 @@ func TestFailedSyncForgets(t *testing.T) {
 	})
 }
 
-// TestEvictionSyncs: a descriptor with unsynced writes is synced before it is
-// closed, and a failure is told to the next Sync.
+func fileByFile(fsys storage.FS) storage.FS { return storagetest.FileByFile{FS: fsys} }
+
+// TestEvictionSyncs: where only a descriptor tells of write errors, one with
+// unsynced writes is synced before it is closed, and a failure is told to the
+// next Sync.
 func TestEvictionSyncs(t *testing.T) {
-	faulty(t, 2, func(t *testing.T, st storage.Store, c *calls) {
+	faultyOn(t, 2, fileByFile, func(t *testing.T, st storage.Store, c *calls) {
 		c.failOn("sync 01/blocks", syscall.EIO)
 		first := st.Files(storagetest.ID(1))
 		check(t, first.WriteBlocks([]byte("x"), 0))

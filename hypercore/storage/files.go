@@ -10,16 +10,18 @@ import (
 	"path"
 	"sync"
 	"sync/atomic"
-	"syscall"
 )
 
 const coresDir = "cores"
 
 // coreFiles holds the files of all cores of a store.
 type coreFiles struct {
-	fs    FS
-	open  descriptors
-	nodes nodeCache
+	fs     FS
+	volume Volume     // nil where it tells of no errors
+	mass   sync.Mutex // one SyncAll of many at a time; guards closed
+	closed bool
+	open   descriptors
+	nodes  nodeCache
 
 	mu    sync.Mutex
 	cores map[ID]*core
@@ -27,11 +29,11 @@ type coreFiles struct {
 	dirs directories
 }
 
-func newCoreFiles(fsys FS, maxFiles int) *coreFiles {
+func newCoreFiles(fsys FS, volume Volume, maxFiles int) *coreFiles {
 	if maxFiles <= 0 {
 		maxFiles = defaultMaxFiles
 	}
-	s := &coreFiles{fs: fsys, cores: make(map[ID]*core)}
+	s := &coreFiles{fs: fsys, volume: volume, cores: make(map[ID]*core)}
 	s.open.max = maxFiles
 	s.dirs.fs = fsys
 	return s
@@ -54,7 +56,13 @@ func (s *coreFiles) Files(id ID) Files {
 
 func (s *coreFiles) close() error {
 	s.open.close()
-	return nil
+	s.mass.Lock()
+	defer s.mass.Unlock()
+	if s.volume == nil || s.closed {
+		return nil
+	}
+	s.closed = true
+	return s.volume.Close()
 }
 
 // directories remembers which entries of cores/ may not be on the disk.
@@ -79,6 +87,13 @@ func (d *directories) sync(n uint64) error {
 	}
 	d.synced = made
 	return nil
+}
+
+// covered says that the first n directories that were made are on the disk.
+func (d *directories) covered(n uint64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.synced = max(d.synced, n)
 }
 
 // core is the pair of files of one core.
@@ -137,13 +152,15 @@ func (c *core) Sync() error {
 		return err
 	}
 	err := c.writeDeferred()
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+	if isFull(err) {
 		return err // nothing is lost: they wait on
 	}
 	if err == nil {
 		err = c.sync()
 	}
-	if err != nil {
+	if errors.Is(err, errLoose) {
+		c.files.syncVolume([]*core{c})
+	} else if err != nil {
 		c.fail(err)
 		c.blocks.forget()
 		c.tree.forget()

@@ -18,6 +18,9 @@ type FS interface {
 	Mkdir(name string) error
 	// SyncDir puts the entries of a directory on the disk.
 	SyncDir(name string) error
+	// Volume opens the file system below. errors.ErrUnsupported where it cannot
+	// tell of the errors that Volume.Sync is to give.
+	Volume() (Volume, error)
 }
 
 // File is one open file, safe for concurrent use but for Close.

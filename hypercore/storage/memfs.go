@@ -55,6 +55,14 @@ func (m *memFS) SyncDir(name string) error {
 	return nil
 }
 
+func (m *memFS) Volume() (Volume, error) { return memVolume{}, nil }
+
+// memVolume is memory, where nothing is lost but with the process.
+type memVolume struct{}
+
+func (memVolume) Sync() error  { return nil }
+func (memVolume) Close() error { return nil }
+
 const pageSize = 4096
 
 type page [pageSize]byte

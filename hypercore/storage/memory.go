@@ -15,7 +15,11 @@ func MemoryOn(fsys FS) Store {
 	if err := prepare(fsys); err != nil {
 		panic("storage: " + err.Error()) // a MemoryFS cannot fail, and a failing one has no business here yet
 	}
-	return &store{database: newMemoryDB(), coreFiles: newCoreFiles(fsys, 0)}
+	volume, err := openVolume(fsys)
+	if err != nil {
+		panic("storage: " + err.Error())
+	}
+	return &store{database: newMemoryDB(), coreFiles: newCoreFiles(fsys, volume, 0)}
 }
 
 // memoryDB is a database in memory: sorted buckets, changed only by a commit.

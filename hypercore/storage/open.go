@@ -28,7 +28,12 @@ func Open(dir string, o Options) (Store, error) {
 		db.close()
 		return nil, err
 	}
-	return &store{database: db, coreFiles: newCoreFiles(fsys, o.MaxFiles)}, nil
+	volume, err := openVolume(fsys)
+	if err != nil {
+		db.close()
+		return nil, err
+	}
+	return &store{database: db, coreFiles: newCoreFiles(fsys, volume, o.MaxFiles)}, nil
 }
 
 // prepare makes cores/ and puts its entries on the disk: an earlier process may

@@ -16,6 +16,9 @@ type Store interface {
 	// Files gives the files of a core, always the same for the same id.
 	// Nothing is opened or made before the first read or write.
 	Files(id ID) Files
+	// SyncAll is Sync of each; where they are many, of the whole file system.
+	// The errors are those of the cores, in their order.
+	SyncAll(list []Files) []error
 	// Close ends the store and syncs nothing. Safe twice.
 	Close() error
 }

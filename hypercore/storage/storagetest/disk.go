@@ -63,6 +63,8 @@ type booted struct {
 
 func (b *booted) Files(id storage.ID) storage.Files { return b.files.Files(id) }
 
+func (b *booted) SyncAll(list []storage.Files) []error { return b.files.SyncAll(list) }
+
 func (b *booted) Update(fn func(storage.Tx) error) error {
 	return b.Store.Update(func(tx storage.Tx) error {
 		if err := fn(tx); err != nil {
@@ -237,6 +239,25 @@ func (s *diskFS) SyncDir(name string) error {
 		return nil
 	})
 }
+
+// Volume puts everything on the disk at once.
+func (s *diskFS) Volume() (storage.Volume, error) { return diskVolume{s}, nil }
+
+type diskVolume struct{ fs *diskFS }
+
+func (v diskVolume) Sync() error {
+	return v.fs.locked(func() error {
+		for dir := range v.fs.disk.dirs {
+			v.fs.disk.dirs[dir] = true
+		}
+		for _, f := range v.fs.disk.files {
+			f.entry, f.durable, f.changes = true, slices.Clone(f.now), nil
+		}
+		return nil
+	})
+}
+
+func (diskVolume) Close() error { return nil }
 
 type openDiskFile struct {
 	fs *diskFS

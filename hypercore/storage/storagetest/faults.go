@@ -1,6 +1,7 @@
 package storagetest
 
 import (
+	"errors"
 	"path"
 	"sync/atomic"
 
@@ -11,15 +12,16 @@ import (
 type Op string
 
 const (
-	Open     Op = "open"
-	Mkdir    Op = "mkdir"
-	Read     Op = "read"
-	Write    Op = "write"
-	Truncate Op = "truncate"
-	Sync     Op = "sync" // of a file
-	SyncDir  Op = "syncdir"
-	Forget   Op = "forget" // its error is ignored
-	Close    Op = "close"  // its error is given, but the file is closed
+	Open       Op = "open"
+	Mkdir      Op = "mkdir"
+	Read       Op = "read"
+	Write      Op = "write"
+	Truncate   Op = "truncate"
+	Sync       Op = "sync" // of a file
+	SyncDir    Op = "syncdir"
+	SyncVolume Op = "syncvolume"
+	Forget     Op = "forget" // its error is ignored
+	Close      Op = "close"  // its error is given, but the file is closed
 )
 
 // Faults is an FS that asks before each call.
@@ -70,6 +72,31 @@ func (f *Faults) SyncDir(name string) error {
 	}
 	return f.FS.SyncDir(name)
 }
+
+func (f *Faults) Volume() (storage.Volume, error) {
+	v, err := f.FS.Volume()
+	if err != nil {
+		return nil, err
+	}
+	return &faultyVolume{v, f}, nil
+}
+
+type faultyVolume struct {
+	storage.Volume
+	faults *Faults
+}
+
+func (v *faultyVolume) Sync() error {
+	if err := v.faults.ask(SyncVolume, "."); err != nil {
+		return err
+	}
+	return v.Volume.Sync()
+}
+
+// FileByFile is an FS whose volume cannot be synced as a whole.
+type FileByFile struct{ storage.FS }
+
+func (FileByFile) Volume() (storage.Volume, error) { return nil, errors.ErrUnsupported }
 
 type faultyFile struct {
 	storage.File
