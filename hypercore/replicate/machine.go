@@ -176,6 +176,9 @@ func (m *machine) attach(c *core, a *attachment, now time.Time) {
 	for _, p := range m.peers {
 		m.offer(p, c)
 	}
+	// Peers that had it open while it was lent have said what they have.
+	m.tryReorganise(c, now)
+	m.tryUpgrade(c, now)
 }
 
 // reset follows a change of the attachments.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"multicore/hypercore"
@@ -38,6 +39,19 @@ func (l *simLog) append(c *simCore, blocks ...[]byte) {
 	c.host.stir()
 	c.host.touch()
 	l.sim.tell("%s appends %d blocks to %s: %d", c.host.name, len(blocks), l.name, len(l.blocks()))
+}
+
+// truncate has the writer drop the blocks from length on.
+func (l *simLog) truncate(c *simCore, length int) {
+	l.sim.tell("%s truncates %s from %d to %d", c.host.name, l.name, len(l.blocks()), length)
+	kept := slices.Clone(l.blocks()[:length])
+	l.fork++
+	l.forks[l.fork], l.shown[l.fork] = kept, uint64(length)
+	if err := c.Truncate(context.Background(), uint64(length)); err != nil {
+		l.sim.violate("truncate %s to %d: %v", l.name, length, err)
+	}
+	c.host.stir()
+	c.host.touch()
 }
 
 // reopened compares what a restart left of the log with what it must have left:

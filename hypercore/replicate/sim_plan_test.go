@@ -16,6 +16,7 @@ type simPlan struct {
 	ops         int
 	rough       bool // connections are lost, hosts leave, crash and are parted
 	trouble     int  // how often, about
+	cuts        int  // how often writers truncate, about
 	after       bool // the other cores are opened to who proved the first
 	blocks      int  // at most, in all logs
 	small       bool // no large blocks
@@ -35,6 +36,9 @@ func newSimPlan(r *rand.Rand) simPlan {
 	p.phase = time.Duration(5+r.IntN(60)) * time.Second
 	p.ops = 300 + r.IntN(3000)
 	p.blocks = 200 + r.IntN(20_000/p.hosts)
+	if r.IntN(3) == 0 {
+		p.cuts = 1 + r.IntN(6)
+	}
 	if p.rough {
 		p.trouble = 2 + r.IntN(4*p.hosts)
 	}
@@ -42,7 +46,7 @@ func newSimPlan(r *rand.Rand) simPlan {
 }
 
 func (p simPlan) String() string {
-	return fmt.Sprintf("%d hosts, %d cores, %d operations in %s, %d troubles", p.hosts, p.logs, p.ops, p.phase, p.trouble)
+	return fmt.Sprintf("%d hosts, %d cores, %d operations in %s, %d troubles, %d truncations", p.hosts, p.logs, p.ops, p.phase, p.trouble, p.cuts)
 }
 
 // build makes the hosts, the links between them and the cores.
@@ -101,7 +105,9 @@ func (s *sim) build() {
 	for _, l := range s.logs { // some were there before
 		c := s.hosts[l.writer].cores[l.id]
 		for n := r.IntN(3) * r.IntN(1+p.blocks/p.logs/2); n > 0; n -= 50 {
-			l.append(c, s.payload(min(n, 50))...)
+			if blocks := s.payload(min(n, 50)); len(blocks) > 0 {
+				l.append(c, blocks...)
+			}
 		}
 	}
 }
@@ -126,8 +132,8 @@ func (s *sim) link(a, b *simHost) {
 
 // payload makes n blocks, or fewer where the plan has no more.
 func (s *sim) payload(n int) [][]byte {
-	n = min(n, s.plan.blocks)
-	s.plan.blocks -= n
+	n = min(n, s.blocks)
+	s.blocks -= n
 	list := make([][]byte, n)
 	for i := range list {
 		size := s.rand.IntN(100)
@@ -175,20 +181,25 @@ func (s *sim) operate() {
 		s.trouble(h, l)
 		return
 	}
-	if s.rand.IntN(10) > 0 {
-		s.look(h, l, limit)
-		return
-	}
 	w := s.hosts[l.writer]
-	n := 1
-	if s.rand.IntN(5) == 0 {
-		n = 1 + s.rand.IntN(100)
-	}
-	if !w.up {
-		return
-	}
-	if blocks := s.payload(n); len(blocks) > 0 {
-		l.append(w.cores[l.id], blocks...)
+	switch {
+	case s.rand.IntN(s.plan.ops) < s.plan.cuts:
+		if n := len(l.blocks()); w.up && n > 0 {
+			l.truncate(w.cores[l.id], n-1-s.rand.IntN(1+s.rand.IntN(n)))
+		}
+	case s.rand.IntN(10) > 0:
+		if h == w {
+			h = s.hosts[s.rand.IntN(len(s.hosts))]
+		}
+		s.look(h, l, limit)
+	case w.up:
+		n := 1
+		if s.rand.IntN(4) == 0 {
+			n = 1 + s.rand.IntN(1+40*s.blocks/s.plan.ops) // so that there are blocks left in the end
+		}
+		if blocks := s.payload(n); len(blocks) > 0 {
+			l.append(w.cores[l.id], blocks...)
+		}
 	}
 }
 

@@ -31,6 +31,7 @@ type sim struct {
 	touched []*simHost
 	reading *simRead // the read that runs now
 	over    bool     // no more operations
+	blocks  int      // that may still be appended
 
 	hosts []*simHost
 	links []*simLink
@@ -163,6 +164,7 @@ func simulate(t *testing.T, seed uint64, bug simBug) (s *sim) {
 	synctest.Test(t, func(t *testing.T) {
 		s = &sim{t: t, seed: seed, bug: bug, rand: rand.New(rand.NewPCG(seed, 5)), verbose: *simSeed == seed && testing.Verbose()}
 		s.plan = newSimPlan(s.rand)
+		s.blocks = s.plan.blocks
 		s.tell("seed %d: %s", seed, s.plan)
 		s.build()
 		s.act()
@@ -207,6 +209,11 @@ func (s *sim) run() {
 	for _, h := range s.hosts {
 		s.start(h)
 		h.final()
+	}
+	for _, l := range s.logs {
+		if len(l.blocks()) == 0 { // a fork without blocks cannot be proved
+			l.append(s.hosts[l.writer].cores[l.id], []byte("last"))
+		}
 	}
 	s.rest("the end of the operations")
 	for _, h := range s.hosts {
