@@ -39,7 +39,7 @@ type Core struct {
 	round  *round      // the last that took this core and did not succeed; under Flusher.mu
 
 	write      sync.Mutex // held while the log is changed
-	committing sync.Mutex // held by a round from snapshot to publish, and by who changes the head of an own core
+	committing sync.Mutex // held by a round from beginFlush to publish, and by who changes the head of an own core
 
 	mu        sync.RWMutex
 	tree      merkle.Tree // as this machine sees it

@@ -149,7 +149,7 @@ func (r *round) wait(ctx context.Context) error {
 }
 
 // mark says that c has something to flush. The caller holds c.write and has
-// published the change, so that the next round's snapshot has it.
+// published the change, so that the next round's beginFlush has it.
 func (f *Flusher) mark(c *Core) {
 	if c.queued.Load() {
 		return
@@ -188,7 +188,7 @@ func (f *Flusher) run() {
 		f.queue, f.next, f.flight = nil, nil, r
 		for _, c := range cores {
 			c.round = r
-			c.queued.Store(false) // before the snapshot: see mark
+			c.queued.Store(false) // before the state: see mark
 		}
 		f.mu.Unlock()
 		f.do(r, cores)
@@ -207,9 +207,9 @@ func (f *Flusher) run() {
 
 // do is one round.
 func (f *Flusher) do(r *round, cores []*Core) {
-	snaps := make([]*snapshot, 0, len(cores))
+	snaps := make([]*flushing, 0, len(cores))
 	for _, c := range cores {
-		if s := c.snapshot(); s != nil {
+		if s := c.beginFlush(); s != nil {
 			snaps = append(snaps, s)
 		} else if err := c.failure(); err != nil {
 			r.errs[c] = err
@@ -244,7 +244,7 @@ func (f *Flusher) do(r *round, cores []*Core) {
 // abandon deals with records that were not committed. With a full disk they
 // stay as they were and the next round tries again; anything else may have left
 // pages of the database in doubt.
-func (f *Flusher) abandon(r *round, snaps []*snapshot, err error) {
+func (f *Flusher) abandon(r *round, snaps []*flushing, err error) {
 	err = fmt.Errorf("commit heads: %w", err)
 	f.log.Error("heads were not committed", "cores", len(snaps), "err", err)
 	full := isFull(err)
@@ -265,8 +265,8 @@ func (f *Flusher) abandon(r *round, snaps []*snapshot, err error) {
 	}
 }
 
-// prepare syncs and signs, and gives the snapshots for which both succeeded.
-func (f *Flusher) prepare(r *round, snaps []*snapshot) []*snapshot {
+// prepare syncs and signs, and gives the states for which both succeeded.
+func (f *Flusher) prepare(r *round, snaps []*flushing) []*flushing {
 	files := make([]storage.Files, len(snaps))
 	for i, s := range snaps {
 		files[i] = s.core.files
@@ -277,7 +277,7 @@ func (f *Flusher) prepare(r *round, snaps []*snapshot) []*snapshot {
 			errs[i] = snaps[i].sign()
 		}
 	})
-	var ready []*snapshot
+	var ready []*flushing
 	for i, s := range snaps {
 		if errs[i] == nil {
 			ready = append(ready, s)

@@ -7,8 +7,8 @@ import (
 	"multicore/hypercore/storage"
 )
 
-// snapshot is the state of a core that one round makes durable.
-type snapshot struct {
+// flushing is the state of a core that one round makes durable.
+type flushing struct {
 	core       *Core
 	tree       merkle.Tree // all that is to be durable
 	head       merkle.Tree // what peers are to see; its roots are missing while unsigned is set
@@ -20,9 +20,9 @@ type snapshot struct {
 	pages      map[uint64][]byte // as bitfield.takeChanged
 }
 
-// snapshot takes what changed since the last one; nil where there is nothing.
+// beginFlush takes what changed since the last one; nil where there is nothing.
 // Else c.committing is held from here to end.
-func (c *Core) snapshot() *snapshot {
+func (c *Core) beginFlush() *flushing {
 	c.committing.Lock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -30,7 +30,7 @@ func (c *Core) snapshot() *snapshot {
 		c.committing.Unlock()
 		return nil
 	}
-	s := &snapshot{core: c, tree: c.tree, head: c.head, signature: c.signature, contiguous: c.bits.contiguous}
+	s := &flushing{core: c, tree: c.tree, head: c.head, signature: c.signature, contiguous: c.bits.contiguous}
 	if c.own && c.pair != nil && c.conflict == nil {
 		length := c.tree.Length
 		if c.held {
@@ -73,7 +73,7 @@ func (c *Core) record() *coreRecord {
 }
 
 // restore marks as changed what was not committed.
-func (s *snapshot) restore() {
+func (s *flushing) restore() {
 	c := s.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -83,7 +83,7 @@ func (s *snapshot) restore() {
 }
 
 // sign completes the record. The data is on the disk by now (invariant 3).
-func (s *snapshot) sign() error {
+func (s *flushing) sign() error {
 	c := s.core
 	if s.unsigned {
 		if s.head.Roots == nil {
@@ -110,14 +110,14 @@ func (s *snapshot) sign() error {
 	return nil
 }
 
-// end is called once, whatever became of the snapshot.
-func (s *snapshot) end() {
+// end is called once, whatever became of it.
+func (s *flushing) end() {
 	s.core.committing.Unlock()
 	s.core.events.deliver()
 }
 
 // write puts the records.
-func (s *snapshot) write(tx storage.Tx) error {
+func (s *flushing) write(tx storage.Tx) error {
 	return putRecords(tx, s.core.id, s.info, &s.record, s.pages)
 }
 
@@ -147,7 +147,7 @@ func putRecords(tx storage.Tx, id DiscoveryKey, info []byte, head *headRecord, p
 }
 
 // publish makes what was committed known, to peers first of all.
-func (s *snapshot) publish() {
+func (s *flushing) publish() {
 	c := s.core
 	c.mu.Lock()
 	defer c.mu.Unlock()
