@@ -16,17 +16,17 @@ func (l *lab) testnet() (bootstrap string) {
 }
 
 // bridge starts the bridge of a multicore to where it listens.
-func (l *lab) bridge(bootstrap, key, addr string) *script {
+func (l *lab) bridge(bootstrap, key, addr string, flags ...string) *script {
 	l.t.Helper()
-	p := l.javascript("bridge.js", "--bootstrap", bootstrap, "--host", "127.0.0.1", key, addr)
+	flags = append(flags, "--bootstrap", bootstrap, "--host", "127.0.0.1", key, addr)
+	p := l.javascript("bridge.js", flags...)
 	p.expect("joined ")
 	return p
 }
 
 // TestInteropBridgeReaders: JavaScript peers on Hyperswarm read a multicore of
 // ours through the bridge: what is there, what is appended while they look, by
-// several at once, single large blocks, and on when the multicore was away. One
-// that knows the topic and a wrong key gets nothing.
+// several at once, single large blocks, and on when the multicore was away.
 func TestInteropBridgeReaders(t *testing.T) {
 	l := newInterop(t)
 	bootstrap := l.testnet()
@@ -85,6 +85,9 @@ func TestInteropBridgeWriter(t *testing.T) {
 
 	mount := l.mounting("mnt", append([]string{"--store", "G", "mount", "mnt", key, "--hypercore-listen", "127.0.0.1:0"}, l.net...)...)
 	bridge := l.bridge(bootstrap, key, l.hypercoreTCP("G"))
+	if said := bridge.errs.String(); !strings.Contains(said, "no block 0") {
+		t.Errorf("the bridge has keys from nowhere: %s", said)
+	}
 	content := func(core string) string {
 		b, _ := os.ReadFile(l.path("mnt", core, "log"))
 		return string(b)
@@ -101,6 +104,31 @@ func TestInteropBridgeWriter(t *testing.T) {
 	reader.expect(`Block 1 in core-3: "live\n"`)
 	bridge.stop()
 	mount.stop()
+}
+
+// TestInteropBridgeStranger: a peer that knows topic and discovery key, and not
+// the key, is sent away with nothing, and others are not disturbed.
+func TestInteropBridgeStranger(t *testing.T) {
+	l := newInterop(t)
+	bootstrap := l.testnet()
+	l.sh("echo 'hello, world' | multicore --store G append")
+	key := strings.Fields(l.must("multicore", "--store", "G", "key"))[0]
+	l.serve("G", "--hypercore-listen", "127.0.0.1:0")
+	id := l.coreStatus("G", "main").DiscoveryKey
+	topic := strings.Repeat("70", 32)
+	l.bridge(bootstrap, key, l.hypercoreTCP("G"), "--topic", topic).expect("joined " + topic)
+	l.bridge(bootstrap, key, l.hypercoreTCP("G")).expect("joined " + id)
+	reader := l.javascript("reader.js", "js", key, "swarm", bootstrap)
+	reader.expect(`Block 0 in core-3: "hello, world\n"`)
+
+	stranger := l.javascript("stranger.js", topic, id, bootstrap)
+	said := stranger.expect("sent away after ")
+	var bytes int
+	if _, err := fmt.Sscanf(said, "sent away after %d bytes", &bytes); err != nil || bytes > 512 {
+		t.Errorf("the stranger was %s", said) // our own opens may have come
+	}
+	l.sh("echo more | multicore --store G append")
+	reader.expect(`Block 1 in core-3: "more\n"`)
 }
 
 // TestInteropBridgeFrames runs the tests of what the bridge changes in frames.

@@ -73,7 +73,8 @@ class Multicore {
       const socket = net.connect(this.at)
       socket.setNoDelay(true)
       const stream = new SecretStream(true, socket, { keepAlive: 5000 })
-      stream.on('error', (err) => this.tell(err))
+      const failed = (err) => this.tell(err)
+      stream.on('error', failed)
       const abort = () => stream.destroy()
       signal.addEventListener('abort', abort)
       const opened = await stream.opened
@@ -81,6 +82,8 @@ class Multicore {
       if (opened && !signal.aborted) {
         if (this.away) log('the multicore is back')
         this.away = false
+        stream.on('error', (err) => log(`multicore: ${err.message}`))
+        stream.off('error', failed)
         stream.setTimeout(silence)
         return stream
       }
@@ -124,6 +127,7 @@ async function learn (key, multicore, signal) {
     stop.addEventListener('abort', () => stream?.destroy())
     const connected = async () => {
       while ((stream = await multicore.dial(stop)) !== null) {
+        if (stop.aborted) return stream.destroy()
         const closed = new Promise((resolve) => stream.on('close', resolve))
         store.replicate(stream)
         await closed
@@ -145,6 +149,7 @@ class Bridge {
     this.keys = keys
     this.multicore = multicore
     this.limit = limit
+    this.ready = false // all keys are known
     this.count = 0
     this.opaque = new Set() // connections on which unknown cores were opened
   }
@@ -168,6 +173,7 @@ class Bridge {
 
     const multicore = await this.multicore.dial(gone.signal)
     if (multicore === null) return
+    if (gone.signal.aborted) return multicore.destroy()
     peer.on('close', () => multicore.destroy())
     multicore.on('close', () => peer.destroy())
     this.pump(peer, multicore, peer)
@@ -189,9 +195,11 @@ class Bridge {
     from.on('end', () => to.end())
   }
 
-  // renew closes the connections on which cores were opened that the bridge did
-  // not know: a refused core is not opened again on the same one.
+  // renew is called once the keys are there. It closes the connections on which
+  // cores were opened that the bridge did not know: a refused core is not opened
+  // again on the same one.
   renew () {
+    this.ready = true
     for (const peer of this.opaque) peer.destroy()
   }
 }
@@ -247,8 +255,8 @@ async function main () {
   })
   await Promise.race([learned, pause(headStart, end.signal)])
   if (end.signal.aborted) return
-  swarm.join(topic)
-  await swarm.flush()
+  if (!bridge.ready) log('the multicore has no block 0 of the main core so far')
+  await swarm.join(topic).flushed()
   console.log(`joined ${topic.toString('hex')}`)
   await learned
 }
