@@ -14,7 +14,8 @@ cd "$(dirname "$0")/.."
 for tool in go node npm; do
   command -v "$tool" >/dev/null || { echo "bench.sh: needs $tool" >&2; exit 1; }
 done
-if [ ! -e scripts/interop/node_modules/corestore ]; then
+installed=scripts/interop/node_modules/.package-lock.json
+if [ ! -e $installed ] || [ scripts/interop/package-lock.json -nt $installed ]; then
   (cd scripts/interop && npm ci --no-audit --no-fund --silent)
 fi
 bin=$(mktemp -d)

@@ -19,7 +19,9 @@ fi
 mounts() { { grep 'fuse.multicore' /proc/self/mountinfo || true; } | cut -d ' ' -f 5 | sort; }
 before=$(mounts)
 
+javascript=true
 if ! (cd scripts/interop && npm ci --no-audit --no-fund --silent); then
+  javascript=false
   echo "test.sh: no JavaScript packages; the tests against them need npm" >&2
   [ "${CI:-}" != true ] || exit 1
 fi
@@ -39,6 +41,13 @@ CGO_ENABLED=1 go test -p 2 -race -short -timeout 10m ./hypercore/... ./corestore
 
 # Every benchmark and fuzz target once, so that none rots.
 go test -p 1 -run '^$' -bench . -benchtime 1x ./hypercore/... ./corestore/... ./p2p/secretstream >/dev/null
+
+if $javascript && command -v node >/dev/null; then
+  scripts/bench.sh --quick >/dev/null
+else
+  echo "test.sh: no benchmarks against the JavaScript packages; they need Node and npm" >&2
+  [ "${CI:-}" != true ] || exit 1
+fi
 
 scripts/demo.sh
 

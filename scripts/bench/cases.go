@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // The ways to do a case, in the order of the table's columns.
 const (
@@ -17,7 +20,8 @@ type load struct {
 	cores       int // how many, or how many readers of one
 	samples     int
 	inflight    int
-	warm        int  // blocks to warm up with
+	warm        int  // blocks to warm up with, in a core of their own
+	warmSamples int  // in a case of one process
 	grows       bool // the writer appends: its store is for this case alone
 }
 
@@ -35,7 +39,11 @@ type row struct {
 	unit   string
 	higher bool // the better
 	bars   []bar
+	only   []string // the ways that have it; nil: all of the case
 }
+
+// in says whether the row has a cell for a way of its case.
+func (r row) in(way string) bool { return r.only == nil || slices.Contains(r.only, way) }
 
 // kind is one kind of work.
 type kind struct {
@@ -57,7 +65,13 @@ func (k *kind) load(quick bool) load {
 var (
 	everyWay = []string{ours, oursTCP, js, ceiling, ceilingTCP}
 	noBare   = []string{ours, oursTCP, js}
+	oneSide  = []string{ours, js, ceiling}
+	twoSides = []string{ours, js}
+
+	oursAlone = []string{ours, oursTCP}
 )
+
+const synced = "… until it is synced too, which the peer never does"
 
 // cases are those of the budgets, in their order.
 var cases = []*kind{
@@ -66,7 +80,10 @@ var cases = []*kind{
 		full:  load{count: 16384, size: 64 << 10, warm: 512},
 		quick: load{count: 128, size: 64 << 10, warm: 8},
 		rows: func(l load) []row {
-			return []row{{fmt.Sprintf("replicate %s of 64 KiB blocks", bytesText(l.count*l.size)), "bytes/s", "MB/s", true, []bar{{js, 4}, {ceiling, 0.5}}}}
+			return []row{
+				{fmt.Sprintf("replicate %s of 64 KiB blocks", bytesText(l.count*l.size)), "bytes/s", "MB/s", true, []bar{{js, 4}, {ceiling, 0.5}}, nil},
+				{synced, "synced bytes/s", "MB/s", true, nil, oursAlone},
+			}
 		},
 	},
 	{
@@ -74,7 +91,10 @@ var cases = []*kind{
 		full:  load{count: 200_000, size: 1 << 10, warm: 5000},
 		quick: load{count: 2000, size: 1 << 10, warm: 100},
 		rows: func(l load) []row {
-			return []row{{fmt.Sprintf("replicate %s blocks of 1 KiB", grouped(l.count)), "blocks/s", "blocks/s", true, []bar{{js, 20}}}}
+			return []row{
+				{fmt.Sprintf("replicate %s blocks of 1 KiB", grouped(l.count)), "blocks/s", "blocks/s", true, []bar{{js, 20}}, nil},
+				{synced, "synced blocks/s", "blocks/s", true, nil, oursAlone},
+			}
 		},
 	},
 	{
@@ -82,7 +102,7 @@ var cases = []*kind{
 		full:  load{count: 200_000, size: 1 << 10, warm: 5000, samples: 3000, inflight: 1},
 		quick: load{count: 2000, size: 1 << 10, warm: 100, samples: 100, inflight: 1},
 		rows: func(load) []row {
-			return []row{{"a missing block on demand, one at a time, p50", "p50", "ms", false, []bar{{js, 1.0 / 5}}}}
+			return []row{{"a missing block on demand, one at a time, p50", "p50", "ms", false, []bar{{js, 1.0 / 5}}, nil}}
 		},
 	},
 	{
@@ -90,7 +110,7 @@ var cases = []*kind{
 		full:  load{count: 200_000, size: 1 << 10, warm: 5000, samples: 20_000, inflight: 64},
 		quick: load{count: 2000, size: 1 << 10, warm: 100, samples: 640, inflight: 64},
 		rows: func(load) []row {
-			return []row{{"missing blocks on demand, 64 at once", "samples/s", "blocks/s", true, []bar{{js, 10}}}}
+			return []row{{"missing blocks on demand, 64 at once", "samples/s", "blocks/s", true, []bar{{js, 10}}, nil}}
 		},
 	},
 	{
@@ -98,7 +118,7 @@ var cases = []*kind{
 		full:  load{count: 1000, size: 64, warm: 100, samples: 500, grows: true},
 		quick: load{count: 100, size: 64, warm: 20, samples: 50, grows: true},
 		rows: func(load) []row {
-			return []row{{"append to visible at a reader, p50, durable first (the peer: not durable)", "p50", "ms", false, []bar{{js, 1.0 / 2}}}}
+			return []row{{"append to visible at a reader, p50, durable first (the peer: not durable)", "p50", "ms", false, []bar{{js, 1.0 / 2}}, nil}}
 		},
 	},
 	{
@@ -107,9 +127,40 @@ var cases = []*kind{
 		quick: load{count: 1, size: 64, cores: 100, warm: 1},
 		rows: func(l load) []row {
 			return []row{
-				{fmt.Sprintf("%s open cores replicated", grouped(l.cores)), "seconds", "s", false, []bar{{js, 1.0 / 3}}},
-				{"… peak memory of both sides", "memory", "MB", false, []bar{{js, 1.0 / 4}}},
+				{fmt.Sprintf("%s open cores replicated", grouped(l.cores)), "seconds", "s", false, []bar{{js, 1.0 / 3}}, nil},
+				{"… peak memory of both sides", "memory", "MB", false, []bar{{js, 1.0 / 4}}, nil},
 			}
+		},
+	},
+	{
+		name: "open", ways: twoSides, task: taskOpen, measure: (*bench).alone,
+		full:  load{count: 1_000_000, size: 64},
+		quick: load{count: 5000, size: 64},
+		rows: func(l load) []row {
+			return []row{
+				{fmt.Sprintf("open a core of %s blocks, first get", grouped(l.count)), "open", "ms", false, []bar{{js, 1.0 / 10}}, nil},
+				{"… the store too", "open store", "ms", false, nil, nil},
+			}
+		},
+	},
+	appending("append-64", 64, 30),
+	appending("append-1k", 1<<10, 25),
+	{
+		name: "batches", ways: oneSide, task: taskBatch, measure: (*bench).alone,
+		full:  load{size: 1 << 10, samples: 300, warmSamples: 30},
+		quick: load{size: 1 << 10, samples: 4, warmSamples: 1},
+		rows: func(load) []row {
+			return []row{{"append batches of 1,024 × 1 KiB", "batched/s", "blocks/s", true, []bar{{js, 3}, {ceiling, 0.5}}, nil}}
+		},
+	},
+	getting(taskSequential),
+	getting(taskRandom),
+	{
+		name: "disk", ways: twoSides, measure: (*bench).disk,
+		full:  load{count: 200_000, size: 1 << 10, warm: 5000},
+		quick: load{count: 2000, size: 1 << 10, warm: 100},
+		rows: func(load) []row {
+			return []row{{"disk beyond the payload, a block of 1 KiB", "overhead", "B", false, []bar{{"", 100}}, nil}}
 		},
 	},
 	{
@@ -119,9 +170,33 @@ var cases = []*kind{
 		rows: func(l load) []row {
 			what := fmt.Sprintf("1 writer at 10 MB/s, %d readers of %s: ", l.cores, bytesText(l.count*l.size))
 			return []row{
-				{what + "the last one done (ceiling: one copy)", "seconds", "s", false, []bar{{ceiling, 3}}},
-				{"… sent by the writer", "copies", "copies", false, []bar{{"", 2}}},
+				{what + "the last one done (ceiling: one copy)", "seconds", "s", false, []bar{{ceiling, 3}}, nil},
+				{"… sent by the writer", "copies", "copies", false, []bar{{"", 2}}, nil},
 			}
 		},
 	},
+}
+
+// appending is a case of appends one by one.
+func appending(name string, size int, times float64) *kind {
+	return &kind{
+		name: name, ways: oneSide, task: taskAppend, measure: (*bench).alone,
+		full:  load{size: size, samples: 20_000, warmSamples: 2000},
+		quick: load{size: size, samples: 300, warmSamples: 30},
+		rows: func(load) []row {
+			return []row{{"append one by one, " + bytesText(size), "samples/s", "blocks/s", true, []bar{{js, times}, {ceiling, 0.5}}, nil}}
+		},
+	}
+}
+
+// getting is a case of reads of what is here.
+func getting(task string) *kind {
+	return &kind{
+		name: "get-" + task, ways: twoSides, task: task, measure: (*bench).alone,
+		full:  load{count: 200_000, size: 1 << 10, warm: 5000, samples: 50_000, warmSamples: 2000},
+		quick: load{count: 2000, size: 1 << 10, warm: 100, samples: 1000, warmSamples: 100},
+		rows: func(load) []row {
+			return []row{{"get, local, " + task + ", 1 KiB", "samples/s", "blocks/s", true, []bar{{js, 20}}, nil}}
+		},
+	}
 }

@@ -36,7 +36,8 @@ func child() error {
 	p := &parent{words: make(chan string, 16), out: json.NewEncoder(os.Stdout)}
 	go p.listen(in, cancel)
 	roles := map[string]func(context.Context, *parent, spec) error{
-		"fill": fill, "writer": write, "reader": read, "bare-writer": bareWrite, "bare-reader": bareRead,
+		"fill": fill, "writer": write, "reader": read, "local": local,
+		"bare-writer": bareWrite, "bare-reader": bareRead, "bare-local": bareLocal,
 	}
 	role, ok := roles[s.Role]
 	if !ok {

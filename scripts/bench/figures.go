@@ -34,7 +34,7 @@ func number(f float64) string {
 	switch abs := math.Abs(f); {
 	case math.IsNaN(f):
 		return "–"
-	case abs >= 1000:
+	case abs >= 999.5:
 		digits := math.Pow(10, math.Floor(math.Log10(abs))-2)
 		return grouped(int(math.Round(f/digits) * digits))
 	case abs >= 100:

@@ -6,14 +6,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"math"
 	"math/rand/v2"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
-	"time"
 )
 
 func main() {
@@ -53,6 +52,10 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	ways, err := chooseWays(o.ways)
+	if err != nil {
+		return err
+	}
 	if o.quick {
 		o.rounds = 1
 	}
@@ -66,7 +69,7 @@ func run() error {
 		return err
 	}
 	defer os.RemoveAll(b.dir)
-	r, err := b.rounds(kinds, o)
+	r, err := b.rounds(kinds, ways, o.rounds)
 	if err != nil {
 		return err
 	}
@@ -128,39 +131,16 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	return b, os.WriteFile(b.pool, pool, 0o600)
 }
 
-// rounds measures every case in every way, interleaved, and says on standard
-// error what it does.
-func (b *bench) rounds(kinds []*kind, o options) (results, error) {
-	r := results{}
-	for round := range o.rounds {
-		for _, k := range kinds {
-			l := k.load(b.quick)
-			for i := range k.ways {
-				way := k.ways[(i+round)%len(k.ways)]
-				if o.ways != "" && !strings.Contains(","+o.ways+",", ","+way+",") {
-					continue
-				}
-				began := time.Now()
-				s, err := k.measure(b, k, way, l)
-				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", k.name, way, err)
-				}
-				if r[k.name] == nil {
-					r[k.name] = map[string][]sample{}
-				}
-				r[k.name][way] = append(r[k.name][way], s)
-				fmt.Fprintf(os.Stderr, "round %d/%d  %-12s %-12s", round+1, o.rounds, k.name, way)
-				for _, line := range k.rows(l) {
-					v, ok := s.Values[line.value]
-					if !ok || math.IsNaN(v) || math.IsInf(v, 0) || v <= 0 {
-						return nil, fmt.Errorf("%s, %s: %s is %v", k.name, way, line.value, v)
-					}
-					fmt.Fprintf(os.Stderr, " %s %s", number(v), line.unit)
-				}
-				fmt.Fprintf(os.Stderr, "  CPU %s+%s s  peak %s+%s MB  (%.1f s)\n", number(s.Writer.CPU), number(s.Reader.CPU),
-					number(float64(s.Writer.Peak)/1e6), number(float64(s.Reader.Peak)/1e6), time.Since(began).Seconds())
-			}
+// chooseWays gives the ways of that names; of none, all.
+func chooseWays(list string) ([]string, error) {
+	if list == "" {
+		return everyWay, nil
+	}
+	ways := strings.Split(list, ",")
+	for _, way := range ways {
+		if !slices.Contains(everyWay, way) {
+			return nil, fmt.Errorf("no way %q, want one of %s", way, strings.Join(everyWay, ", "))
 		}
 	}
-	return r, nil
+	return ways, nil
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -58,13 +59,13 @@ func (b *bench) child(way, script string) []string {
 // store gives the filled store of a load, for ours or for the JavaScript
 // packages.
 func (b *bench) store(k *kind, way string, l load) (*store, error) {
-	name := "ours"
-	if way == js {
-		name = "peer"
-	}
-	name = fmt.Sprintf("%s-%dx%d-%d-%d", name, l.count, l.size, l.cores, l.warm)
+	what := fmt.Sprintf("%dx%d-%d-%d", l.count, l.size, l.cores, l.warm)
 	if l.grows {
-		name += "-" + k.name
+		what += "-" + k.name
+	}
+	name, other := "ours-"+what, "peer-"+what
+	if way == js {
+		name, other = other, name
 	}
 	if st := b.filled[name]; st != nil {
 		return st, nil
@@ -86,13 +87,20 @@ func (b *bench) store(k *kind, way string, l load) (*store, error) {
 		return nil, err
 	}
 	st.warm, st.keys, st.hash = done.Warm, done.Keys, done.Hash
+	if o := b.filled[other]; o != nil && o.hash != st.hash {
+		return nil, fmt.Errorf("the tree hash of %s is %s, that of %s is %s: not the same payload", name, st.hash, other, o.hash)
+	}
 	b.filled[name] = st
 	return st, nil
 }
 
 // settle has the disk take what earlier measurements left behind, so that the
-// next one does not pay for it.
+// next one does not pay for it. A quick run, which says nothing about speed,
+// does not wait.
 func (b *bench) settle() error {
+	if b.quick {
+		return nil
+	}
 	d, err := os.Open(b.dir)
 	if err != nil {
 		return err
@@ -167,13 +175,90 @@ func (b *bench) network(k *kind, way string, l load) (sample, error) {
 	return out, nil
 }
 
+// alone measures a case of one process. Where the work is on what is there
+// already, it is on the store of a network case.
+func (b *bench) alone(k *kind, way string, l load) (sample, error) {
+	scratch, err := os.MkdirTemp(b.dir, "run-")
+	if err != nil {
+		return sample{}, err
+	}
+	defer os.RemoveAll(scratch)
+	s := spec{
+		Role: "local", Task: k.task, Dir: scratch, Pool: b.pool, Count: l.count, Size: l.size,
+		Samples: l.samples, WarmCount: l.warmSamples,
+	}
+	if way == ceiling {
+		s.Role = "bare-local"
+	} else if l.count > 0 {
+		st, err := b.store(k, way, l)
+		if err != nil {
+			return sample{}, err
+		}
+		s.Dir = st.dir
+	}
+	if err := b.settle(); err != nil {
+		return sample{}, err
+	}
+	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	defer cancel()
+	p, err := start(ctx, k.name+" ("+way+")", b.child(way, "local.js"), s)
+	if err != nil {
+		return sample{}, err
+	}
+	defer p.kill()
+	if _, err := p.expect("ready"); err != nil {
+		return sample{}, err
+	}
+	out, _, err := exchange(nil, p, false)
+	if err != nil {
+		return sample{}, err
+	}
+	if err := p.stop(); err != nil {
+		return sample{}, err
+	}
+	out.derive(l)
+	return out, nil
+}
+
+// disk says how much of the disk a store takes beyond its payload.
+func (b *bench) disk(k *kind, way string, l load) (sample, error) {
+	st, err := b.store(k, way, l)
+	if err != nil {
+		return sample{}, err
+	}
+	if err := b.settle(); err != nil { // or not all is allocated yet
+		return sample{}, err
+	}
+	var used int64
+	err = filepath.WalkDir(st.dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		var stat unix.Stat_t
+		if err := unix.Lstat(name, &stat); err != nil {
+			return err
+		}
+		used += stat.Blocks * 512
+		return nil
+	})
+	if err != nil {
+		return sample{}, err
+	}
+	n := float64(l.count + l.warm)
+	return sample{Values: map[string]float64{"overhead": float64(used)/n - float64(l.size)}}, nil
+}
+
 // exchange has the reader do its task, the writer append where it is about
-// that, and takes what both took meanwhile.
+// that, and takes what both took meanwhile. Without a writer the reader is alone.
 func exchange(w, r *process, appends bool) (out sample, done reply, err error) {
-	sides := []struct {
+	type side struct {
 		*process
 		*usage
-	}{{w, &out.Writer}, {r, &out.Reader}}
+	}
+	sides := []side{{r, &out.Reader}}
+	if w != nil {
+		sides = append(sides, side{w, &out.Writer})
+	}
 	for _, s := range sides {
 		before, err := s.cpu()
 		if err != nil {
@@ -187,8 +272,11 @@ func exchange(w, r *process, appends bool) (out sample, done reply, err error) {
 	if err != nil {
 		return out, done, err
 	}
-	if done, err = r.expect("done"); err != nil {
-		return out, done, fmt.Errorf("%w\nthe writer said: %s", err, w.said)
+	if done, err = r.expect("done"); err != nil && w != nil {
+		err = fmt.Errorf("%w\nthe writer said: %s", err, w.said)
+	}
+	if err != nil {
+		return out, done, err
 	}
 	for _, s := range sides {
 		after, err := s.cpu()
@@ -210,6 +298,11 @@ func (s *sample) derive(l load) {
 		s.Values["bytes/s"] = float64(l.count) * float64(l.size) / sec / 1e6
 		s.Values["blocks/s"] = float64(l.count) / sec
 		s.Values["samples/s"] = float64(l.samples) / sec
+		s.Values["batched/s"] = float64(l.samples) * batchBlocks / sec
+	}
+	if sec := s.Values["synced"]; sec > 0 {
+		s.Values["synced bytes/s"] = float64(l.count) * float64(l.size) / sec / 1e6
+		s.Values["synced blocks/s"] = float64(l.count) / sec
 	}
 	s.Values["memory"] = float64(s.Writer.Peak+s.Reader.Peak) / 1e6
 }

@@ -8,7 +8,7 @@ import (
 
 // spec says what a child does; see the fields' names in scripts/interop/bench.
 type spec struct {
-	Role      string   `json:"role"` // fill, writer, reader, bare-writer, bare-reader
+	Role      string   `json:"role"` // fill, writer, reader, local, bare-writer, bare-reader, bare-local
 	Task      string   `json:"task"` // of the case: what is done when told to go
 	Dir       string   `json:"dir"`  // the store, on disk
 	Pool      string   `json:"pool"` // file of random bytes that blocks are cut from

@@ -174,6 +174,7 @@ func (b *bench) serve(ctx context.Context, scratch string, ports []int, i int, f
 	}
 	s := &server{said: &tail{}, cmd: exec.CommandContext(ctx, filepath.Join(filepath.Dir(b.self), "multicore"), append(args, flags...)...)}
 	s.cmd.Stderr = s.said
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it has no input that ends
 	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "MULTICORE_") || strings.HasPrefix(v, "XDG_")
 	}), "HOME="+scratch, "XDG_RUNTIME_DIR="+scratch)

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 )
 
@@ -12,6 +13,9 @@ type results map[string]map[string][]sample
 // figures gives the values of a row.
 func (r results) figures(k *kind, way string, line row) []float64 {
 	var of []float64
+	if !line.in(way) {
+		return nil
+	}
 	for _, s := range r[k.name][way] {
 		of = append(of, s.Values[line.value])
 	}
@@ -37,13 +41,15 @@ func (r results) markdown(w io.Writer, kinds []*kind, quick bool) {
 	}
 	line(rule)
 	for _, k := range kinds {
-		for _, row := range k.rows(k.load(quick)) {
-			line(r.cells(k, row))
+		for i, row := range k.rows(k.load(quick)) {
+			line(r.cells(k, row, i == 0))
 		}
 	}
 }
 
-func (r results) cells(k *kind, line row) []string {
+// cells gives those of a line; what processes took is shown with the first of
+// a case.
+func (r results) cells(k *kind, line row, first bool) []string {
 	of := func(way string) []float64 { return r.figures(k, way, line) }
 	cells := []string{line.title, line.unit}
 	for _, way := range everyWay {
@@ -54,22 +60,29 @@ func (r results) cells(k *kind, line row) []string {
 		pair(median(quotients(of(ours), of(js))), median(quotients(of(oursTCP), of(js)))),
 		pair(median(quotients(of(ours), of(ceiling))), median(quotients(of(oursTCP), of(ceilingTCP)))),
 		bars, met)
-	for _, way := range noBare {
-		cells = append(cells, r.sides(k, way, func(u usage) float64 { return u.CPU }))
-	}
-	for _, way := range noBare {
-		cells = append(cells, r.sides(k, way, func(u usage) float64 { return float64(u.Peak) / 1e6 }))
+	for _, get := range []func(usage) float64{cpuSeconds, peakMegabytes} {
+		for _, way := range noBare {
+			text := ""
+			if first {
+				text = r.sides(k, way, get)
+			}
+			cells = append(cells, text)
+		}
 	}
 	return cells
 }
 
+func cpuSeconds(u usage) float64 { return u.CPU }
+
+func peakMegabytes(u usage) float64 { return float64(u.Peak) / 1e6 }
+
 // pair shows a ratio over libp2p and the one over TCP.
 func pair(libp2p, tcp float64) string {
-	if a, b := number(libp2p), number(tcp); b != "–" {
-		return a + " / " + b
-	} else {
-		return a
+	text := number(libp2p)
+	if !math.IsNaN(tcp) {
+		text += " / " + number(tcp)
 	}
+	return text
 }
 
 // sides shows what writer and reader took.
@@ -78,7 +91,7 @@ func (r results) sides(k *kind, way string, get func(usage) float64) string {
 	for _, s := range r[k.name][way] {
 		w, rd = append(w, get(s.Writer)), append(rd, get(s.Reader))
 	}
-	if len(w) == 0 {
+	if len(w) == 0 || median(rd) == 0 {
 		return "–"
 	}
 	if median(w) == 0 {
