@@ -58,6 +58,7 @@ type Core struct {
 	headDirty bool   // to be written by the next round, as are infoDirty and bits.changed
 	infoDirty bool
 	era       uint64
+	cuts      cuts
 	erased    uint64 // times that damaged nodes were erased
 	lost      bool   // the head was damaged and is to be learned again
 	failed    error

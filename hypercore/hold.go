@@ -61,9 +61,12 @@ func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	c.mu.Lock()
 	c.era++ // what readers found so far is void
 	c.moving = moved
+	stays := prefix{length: c.head.Length, size: c.head.ByteLength()}
 	if keep != nil {
+		stays = *keep
 		c.unheld = 0 // of the fork that is left
 	}
+	c.cuts.add(stays.length, stays.size)
 	from, grown, info := c.head.Length, c.grown, c.record().append(nil)
 	before := c.tree.Length
 	old := headRecord{fork: c.head.Fork, tree: recordTree(c.head), signature: c.signature,

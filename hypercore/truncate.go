@@ -100,6 +100,7 @@ func (c *Core) truncate(length uint64) error {
 	c.mu.Lock()
 	old := c.tree.Length
 	c.era++
+	c.cuts.add(length, tree.ByteLength())
 	c.tree, c.head, c.size, c.signature = tree, tree, tree.ByteLength(), signature
 	c.durable, c.stored, c.grown, c.bits = length, length, record.grown, bits
 	c.recorded, c.headDirty, c.infoDirty = true, false, false
@@ -120,17 +121,27 @@ func (c *Core) truncate(length uint64) error {
 // shorter is the tree of a lower length, in the next fork.
 func (c *Core) shorter(length uint64) (merkle.Tree, error) {
 	tree := merkle.Tree{Fork: c.head.Fork + 1, Length: length}
-	for _, index := range merkle.Chunks(0, length) {
-		n, ok, err := node(c.tree, c.files, index)
-		if err != nil {
-			return merkle.Tree{}, err
-		}
-		if !ok {
-			return merkle.Tree{}, fmt.Errorf("%w: %w", ErrNotHeld, &merkle.MissingNodeError{Index: index})
-		}
-		tree.Roots = append(tree.Roots, n)
+	var err error
+	if tree.Roots, err = c.roots(c.tree, length); err != nil {
+		return merkle.Tree{}, err
 	}
 	return tree, nil
+}
+
+// roots reads the roots that t had at a lower length.
+func (c *Core) roots(t merkle.Tree, length uint64) ([]merkle.Node, error) {
+	var roots []merkle.Node
+	for _, index := range merkle.Chunks(0, length) {
+		n, ok, err := node(t, c.files, index)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			return nil, fmt.Errorf("%w: %w", ErrNotHeld, &merkle.MissingNodeError{Index: index})
+		}
+		roots = append(roots, n)
+	}
+	return roots, nil
 }
 
 // isFull says whether a commit failed for want of space alone, and left the
