@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"multicore/hypercore"
@@ -93,8 +94,7 @@ func (a *Attachment) Detach() {
 	defer s.attaching.Unlock()
 	var last, wanted bool
 	s.do(func(m *machine, now time.Time) {
-		_, on := a.core.attached[&a.state]
-		last = on && len(a.core.attached) == 1
+		last = slices.Contains(a.core.attached, &a.state) && len(a.core.attached) == 1
 		wanted = last && len(a.core.channels) > 0 && !s.closed
 	})
 	var lent *session
@@ -107,7 +107,7 @@ func (a *Attachment) Detach() {
 		a.hc.SetSource(nil)
 	}
 	s.do(func(m *machine, now time.Time) {
-		if _, on := a.core.attached[&a.state]; on {
+		if slices.Contains(a.core.attached, &a.state) {
 			m.detach(a.core, &a.state, lent, now)
 		}
 	})

@@ -2,6 +2,8 @@ package replicate
 
 import (
 	"bytes"
+	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -24,6 +26,7 @@ type channel struct {
 	core   *core // nil while closing
 	peer   *peer
 	state  channelState
+	at     int // in peer.order
 	local  uint64
 	remote uint64
 
@@ -98,14 +101,12 @@ func (m *machine) offer(p *peer, c *core) {
 func (m *machine) newChannel(p *peer, c *core) *channel {
 	ch := &channel{
 		id: c.id, core: c, peer: p, local: p.ours.take(),
-		requests: make(map[uint64]*request),
-		blocks:   blockSet{budget: &p.pages},
+		blocks: blockSet{budget: &p.pages},
 	}
 	p.channels[c.id] = ch
 	p.locals[ch.local] = ch
 	delete(p.refused, c.id)
-	h := wire.Handshake{Seeks: true, Capability: hypercore.Capability(c.key, p.hash[:], p.initiator)}
-	m.control(p, wire.Open{Channel: ch.local, Protocol: wire.Protocol, ID: c.id[:], Handshake: h.Append(nil)}, 96)
+	m.push(p, outgoing{channel: ch.local, opens: c}, 0)
 	return ch
 }
 
@@ -162,6 +163,7 @@ func (m *machine) bind(p *peer, id uint64, c *core, seeks bool, now time.Time) e
 	ch.state, ch.remote, ch.opened, ch.seeks = open, id, now, seeks
 	p.bound[id] = ch
 	c.channels = append(c.channels, ch)
+	ch.at = len(p.order)
 	p.order = append(p.order, ch)
 	p.proved[c.id] = struct{}{}
 	m.reached[c.id] = struct{}{}
@@ -249,7 +251,10 @@ func (m *machine) unbind(ch *channel, now time.Time) {
 	}
 	delete(p.bound, ch.remote)
 	c.channels = without(c.channels, ch)
-	p.order = without(p.order, ch)
+	last := p.order[len(p.order)-1]
+	p.order[ch.at], last.at = last, ch.at
+	p.order[len(p.order)-1] = nil
+	p.order = p.order[:len(p.order)-1]
 	p.wants -= len(ch.wanting)
 	for _, s := range ch.answers {
 		s.over = true
@@ -258,18 +263,17 @@ func (m *machine) unbind(ch *channel, now time.Time) {
 	ch.answers, ch.wanting, ch.news = nil, nil, nil
 	ch.blocks.clear()
 	m.changed = true
-	var lost []*request
-	for _, r := range p.asked {
-		if r.ch == ch && !r.over {
-			lost = append(lost, r)
-		}
-	}
-	for _, r := range lost {
+	for _, r := range ch.underWay() {
 		m.release(r)
 		m.again(r, now)
 	}
 	m.tryUpgrade(c, now)
 	m.checkRefresh(c, now)
+}
+
+// underWay gives what we asked on a channel and is not answered, in order.
+func (ch *channel) underWay() []*request {
+	return slices.SortedFunc(maps.Values(ch.requests), func(a, b *request) int { return cmp.Compare(a.id, b.id) })
 }
 
 // drop frees our id of a channel.

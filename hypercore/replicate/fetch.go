@@ -31,6 +31,9 @@ func (m *machine) fetch(c *core, w want, now time.Time) *fetch {
 	f := c.fetches[w]
 	if f == nil {
 		f = &fetch{want: w, done: make(chan struct{})}
+		if c.fetches == nil {
+			c.fetches = make(map[want]*fetch)
+		}
 		c.fetches[w] = f
 		if w.kind == forBlock && c.log.Has(w.index) {
 			f.waiters++
@@ -73,7 +76,9 @@ func (m *machine) finish(c *core, f *fetch, err error) {
 		f.request.fetch = nil
 		f.request = nil
 	}
-	delete(c.fetches, f.want)
+	if delete(c.fetches, f.want); len(c.fetches) == 0 {
+		c.fetches = nil
+	}
 	close(f.done)
 }
 
@@ -138,6 +143,7 @@ type refresh struct {
 func (m *machine) addRefresh(c *core, now time.Time) *refresh {
 	r := &refresh{since: now, done: make(chan struct{})}
 	c.refreshes = append(c.refreshes, r)
+	m.watch(c)
 	m.checkRefresh(c, now)
 	return r
 }

@@ -65,6 +65,9 @@ func (c *coming) end(r *request) {
 		delete(c.by, x)
 	}
 	r.brings = nil
+	if len(c.by) == 0 {
+		c.by = nil
+	}
 }
 
 // fell says whether r leaned on a node that did not come, and ends leaning.

@@ -34,7 +34,8 @@ type log interface {
 // holds. Not for concurrent use.
 type machine struct {
 	cores map[hypercore.DiscoveryKey]*core
-	order []*core // the same in order of arrival
+	order []*core // the same
+	busy  []*core // those that tick has to look at; each has watched set
 	peers []*peer // in order of arrival
 	// dependents are the attached cores that wait for a peer to prove another.
 	dependents map[hypercore.DiscoveryKey][]*core
@@ -82,7 +83,10 @@ type core struct {
 	log log
 	end func() // ends the subscription, and the session of a core that only a peer wanted
 
-	attached map[*attachment]struct{}
+	at      int  // in machine.order
+	watched bool // in machine.busy
+
+	attached []*attachment
 	channels []*channel
 
 	// A copy of the log's head, refreshed at its events.
@@ -111,16 +115,24 @@ type attachment struct {
 }
 
 func (m *machine) addCore(id hypercore.DiscoveryKey, key hypercore.Key, l log) *core {
-	c := &core{
-		id: id, key: key, log: l,
-		attached: make(map[*attachment]struct{}),
-		fetches:  make(map[want]*fetch),
-		inflight: make(map[uint64]*request),
-	}
+	c := &core{id: id, key: key, log: l, at: len(m.order)}
 	m.cores[id] = c
 	m.order = append(m.order, c)
 	c.load()
 	return c
+}
+
+// watch has tick look at a core as long as it is restless.
+func (m *machine) watch(c *core) {
+	if !c.watched {
+		c.watched = true
+		m.busy = append(m.busy, c)
+	}
+}
+
+// restless says whether time alone may change something.
+func (c *core) restless() bool {
+	return c.broken != nil && !c.retryAt.IsZero() || len(c.refreshes) > 0 || c.reorg != nil
 }
 
 // load copies what peers may know of the log.
@@ -153,7 +165,7 @@ func (c *core) opensTo(p *peer) bool {
 	if c.frozen {
 		return false
 	}
-	for a := range c.attached {
+	for _, a := range c.attached {
 		if len(a.after) == 0 {
 			return true
 		}
@@ -168,7 +180,7 @@ func (c *core) opensTo(p *peer) bool {
 
 // attach joins an attachment to a core.
 func (m *machine) attach(c *core, a *attachment, now time.Time) {
-	c.attached[a] = struct{}{}
+	c.attached = append(c.attached, a)
 	for _, d := range a.after {
 		m.dependents[d] = append(m.dependents[d], c)
 	}
@@ -185,7 +197,7 @@ func (m *machine) attach(c *core, a *attachment, now time.Time) {
 func (m *machine) reset(c *core, now time.Time) {
 	before := c.download
 	c.download = false
-	for a := range c.attached {
+	for _, a := range c.attached {
 		c.download = c.download || a.download
 	}
 	for _, ch := range c.channels {
@@ -201,7 +213,7 @@ func (m *machine) reset(c *core, now time.Time) {
 // detach ends an attachment. After the last one a core goes on being served to
 // the peers that have it open where lent is given, a session of its own.
 func (m *machine) detach(c *core, a *attachment, lent *session, now time.Time) {
-	delete(c.attached, a)
+	c.attached = without(c.attached, a)
 	for _, d := range a.after {
 		m.dependents[d] = without(m.dependents[d], c)
 		if len(m.dependents[d]) == 0 {
@@ -237,8 +249,8 @@ func (m *machine) abandon(c *core) {
 	m.endRefreshes(c, ErrClosed)
 	defer func() { c.reorg = nil }()
 	for _, ch := range c.channels {
-		for _, r := range ch.peer.asked {
-			if r.ch == ch && !r.over && !r.applying {
+		for _, r := range ch.underWay() {
+			if !r.applying {
 				m.cancel(r)
 			}
 		}
@@ -256,7 +268,10 @@ func (m *machine) forget(c *core) {
 		}
 	}
 	delete(m.cores, c.id)
-	m.order = without(m.order, c)
+	last := m.order[len(m.order)-1]
+	m.order[c.at], last.at = last, c.at
+	m.order[len(m.order)-1] = nil
+	m.order = m.order[:len(m.order)-1]
 	if c.end != nil {
 		m.closers = append(m.closers, c.end)
 		c.end = nil
@@ -283,9 +298,14 @@ func (m *machine) tick(now time.Time) (idle []*peer) {
 		m.fill(p, now)
 	}
 	m.settleDoubts(now)
-	for _, c := range m.order {
+	busy := m.busy
+	m.busy = nil
+	for _, c := range busy {
 		m.mend(c, now)
 		m.checkRefresh(c, now)
+		if c.watched = false; c.restless() {
+			m.watch(c)
+		}
 	}
 	return idle
 }

@@ -102,6 +102,8 @@ func (r *rig) sent(p *peer) (requests []*request, rest []wire.Message) {
 		for _, o := range list {
 			if o.request != nil {
 				requests = append(requests, o.request)
+			} else if o.opens != nil {
+				rest = append(rest, p.opening(o))
 			} else {
 				rest = append(rest, o.message)
 			}

@@ -13,6 +13,7 @@ import (
 type outgoing struct {
 	channel uint64 // our id; 0: control
 	message wire.Message
+	opens   *core // the message is our open of it
 	request *request
 	urgent  bool   // the request is not to wait behind downloads
 	length  uint64 // of the peer that is asked

@@ -43,6 +43,7 @@ type peer struct {
 	inflightSize int
 	readers      []*channel // may have something for a waiting fetch
 	hungry       []*channel // may have something to download
+	short        []*channel // have short set, or had
 
 	received  uint64    // bytes read off the stream, at the last tick
 	looked    time.Time // the last tick
@@ -271,8 +272,14 @@ func (m *machine) elsewhere(r *request, now time.Time) bool {
 // retry lets a peer be asked again for what its tree was too short to prove,
 // since more of the path may be stored by now.
 func (m *machine) retry(p *peer, now time.Time) {
-	for _, ch := range p.order {
-		if ch.short && ch.core.proofs != ch.shortAt {
+	list := p.short
+	p.short = nil
+	for _, ch := range list {
+		switch {
+		case !ch.short || ch.state != open:
+		case ch.core.proofs == ch.shortAt:
+			p.short = append(p.short, ch)
+		default:
 			ch.short, ch.behind = false, false
 			ch.forgive()
 			m.eager(ch, now)

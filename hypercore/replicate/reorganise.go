@@ -66,6 +66,7 @@ func (m *machine) tryReorganise(c *core, now time.Time) {
 	r := &request{kind: forFork, fork: best.them.fork, upgrade: merkle.UpgradeRequest{Length: best.them.length},
 		manifest: !c.hasManifest && best.them.hasManifest}
 	c.reorg = &reorganising{fork: r.fork, request: r}
+	m.watch(c)
 	m.ask(best, r, now)
 }
 
@@ -167,7 +168,7 @@ type installation struct {
 
 // dueInstalls gives the changes for which no peer has a path.
 func (m *machine) dueInstalls() (list []installation) {
-	for _, c := range m.order {
+	for _, c := range m.busy {
 		if g := c.reorg; g != nil && g.session != nil && g.request == nil && !g.more && !g.installing {
 			g.installing = true
 			list = append(list, installation{c, g.session})
@@ -210,8 +211,8 @@ func (m *machine) truncated(c *core, from, to uint64, now time.Time) {
 	}
 	var void []*request
 	for _, ch := range c.channels {
-		for _, r := range ch.peer.asked {
-			if r.ch == ch && !r.over && !r.applying && r.fork < c.fork {
+		for _, r := range ch.underWay() {
+			if !r.applying && r.fork < c.fork {
 				void = append(void, r)
 			}
 		}

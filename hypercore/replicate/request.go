@@ -61,13 +61,19 @@ func (m *machine) ask(ch *channel, r *request, now time.Time) {
 	if p.inflight == 0 {
 		p.answered = now
 	}
+	if ch.requests == nil {
+		ch.requests = make(map[uint64]*request)
+	}
 	ch.requests[r.id] = r
-	if len(p.asked) > 4*windowRequests {
+	if len(p.asked) > 4*windowRequests && len(p.asked) > 2*p.inflight {
 		p.asked = slices.DeleteFunc(p.asked, func(r *request) bool { return r.over })
 	}
 	p.asked = append(p.asked, r)
 	switch r.kind {
 	case forBlock:
+		if c.inflight == nil {
+			c.inflight = make(map[uint64]*request)
+		}
 		c.inflight[r.index] = r
 		r.cost = c.average
 	default:
@@ -87,14 +93,18 @@ func (m *machine) release(r *request) {
 	ch := r.ch
 	c := ch.core
 	ch.coming.end(r)
-	delete(ch.requests, r.id)
+	if delete(ch.requests, r.id); len(ch.requests) == 0 {
+		ch.requests = nil // most channels are idle most of the time
+	}
 	ch.peer.inflight--
 	if r.onWire {
 		ch.peer.onWire--
 	}
 	ch.peer.inflightSize -= r.cost
 	if r.kind == forBlock && c.inflight[r.index] == r {
-		delete(c.inflight, r.index)
+		if delete(c.inflight, r.index); len(c.inflight) == 0 {
+			c.inflight = nil
+		}
 	}
 	if c.upgrade == r {
 		c.upgrade = nil
@@ -305,7 +315,11 @@ func (m *machine) settled(r *request, err error, now time.Time) {
 // than the path we need; it is asked again once it has grown, or we know more.
 func (m *machine) beyond(r *request, now time.Time) {
 	m.release(r)
-	r.ch.short, r.ch.shortAt = true, r.ch.core.proofs
+	if !r.ch.short {
+		r.ch.short = true
+		r.ch.peer.short = append(r.ch.peer.short, r.ch)
+	}
+	r.ch.shortAt = r.ch.core.proofs
 	if r.fetch != nil {
 		r.fetch.deny(r.ch)
 	} else {
@@ -319,6 +333,7 @@ func (m *machine) beyond(r *request, now time.Time) {
 func (m *machine) spoil(c *core, err error, now time.Time) {
 	if c.broken == nil {
 		c.broken, c.retryAt = err, now.Add(diskPause)
+		m.watch(c)
 		m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
 	}
 }

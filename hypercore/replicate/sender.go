@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"multicore/hypercore"
 	"multicore/hypercore/merkle"
 	"multicore/hypercore/wire"
 )
@@ -82,6 +83,8 @@ func (s *sender) step() (more bool, err error) {
 // send completes a message and adds it.
 func (s *sender) send(o outgoing) error {
 	switch {
+	case o.opens != nil:
+		return s.batch.Add(wire.ControlChannel, s.conn.peer.opening(o))
 	case o.request != nil:
 		q, send, err := s.complete(o)
 		if err != nil || !send {
@@ -106,6 +109,14 @@ func (s *sender) send(o outgoing) error {
 		o.message = wire.Data{Proof: *proof}
 	}
 	return s.batch.Add(o.channel, o.message)
+}
+
+// opening is our open of a core. It is made here because a burst of them would
+// hold up everybody with its hashes.
+func (p *peer) opening(o outgoing) wire.Open {
+	id := o.opens.id
+	h := wire.Handshake{Seeks: true, Capability: hypercore.Capability(o.opens.key, p.hash[:], p.initiator)}
+	return wire.Open{Channel: o.channel, Protocol: wire.Protocol, ID: id[:], Handshake: h.Append(nil)}
 }
 
 // complete makes a request of what is stored now. send is false where nothing
