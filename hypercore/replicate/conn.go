@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"multicore/hypercore/wire"
@@ -24,6 +25,8 @@ type conn struct {
 	wire   io.ReadWriter // the stream, metered
 	batch  int           // bytes that are gathered before they are sent
 	pace   pace          // guarded by swarm.mu
+	whole  atomic.Uint64 // bytes by the last frame that came whole
+	looked uint64        // whole, at the last tick
 
 	kicked chan struct{} // there is something to send
 	failed chan struct{} // closed by fail
@@ -118,6 +121,7 @@ func (c *conn) read() error {
 
 // frame takes one frame.
 func (c *conn) frame(b []byte) error {
+	c.whole.Store(c.meter.received.Load())
 	err := wire.EachMessage(b, c.message)
 	if errors.Is(err, wire.ErrMalformed) && !isMisbehaved(err) {
 		err = blame("%w", err)

@@ -47,7 +47,8 @@ type peer struct {
 
 	received  uint64    // bytes read off the stream, at the last tick
 	looked    time.Time // the last tick
-	heard     time.Time // the last of them
+	heard     time.Time // a whole frame, or as many of them as are a sign of life
+	heardAt   uint64    // bytes by then
 	moved     time.Time // when they were last many,
 	movedAt   uint64    // and how many
 	answered  time.Time // last answer, or first request after none
@@ -153,7 +154,7 @@ func (m *machine) excuse(p *peer, now time.Time) {
 		return
 	}
 	d := now.Sub(p.looked)
-	p.answered, p.moved = p.answered.Add(d), p.moved.Add(d)
+	p.answered, p.moved, p.heard = p.answered.Add(d), p.moved.Add(d), p.heard.Add(d)
 	for _, r := range p.asked {
 		r.sent = r.sent.Add(d)
 	}
@@ -171,7 +172,16 @@ func (m *machine) heardFrom(p *peer, total uint64, now time.Time) {
 	if total-p.movedAt >= progress {
 		p.moved, p.movedAt = now, total
 	}
-	p.heard, p.received = now, total
+	if total-p.heardAt >= progress { // single bytes in time could keep a stream for ever
+		p.heard, p.heardAt = now, total
+	}
+	p.received = total
+}
+
+// heardWhole notes that a frame of p came whole: what it has to say, it has
+// said, and what follows is another.
+func (p *peer) heardWhole(total uint64, now time.Time) {
+	p.heard, p.heardAt, p.movedAt = now, total, max(total, p.movedAt)
 }
 
 // mayAnswer says whether what came since the last answer may be part of one,
@@ -218,12 +228,19 @@ func (m *machine) relieve(p *peer, now time.Time) {
 		case r.applying:
 		case r.ready && (stalled && age > stallAfter || age > giveUpAfter && p.newest.After(r.sent)):
 			late = append(late, r)
-		case (age > giveUpAfter || age > moveAfter && (r.fetch != nil || r.kind != forBlock)) && m.elsewhere(r, now):
+		case r.kind == forBlock && r.fetch == nil:
+			if age > silentAfter {
+				moved = append(moved, r)
+			}
+		case age > moveAfter && m.elsewhere(r, now) != nil:
 			moved = append(moved, r)
 		}
 	}
 	clear(p.asked[len(asked):])
 	p.asked = asked
+	moved = slices.DeleteFunc(moved, func(r *request) bool {
+		return r.kind == forBlock && r.fetch == nil && !m.move(r, now)
+	})
 	if len(late)+len(moved) > 0 {
 		p.late++
 	}
@@ -234,15 +251,28 @@ func (m *machine) relieve(p *peer, now time.Time) {
 		m.wakeUp(p, now)
 	}
 	for _, r := range append(late, moved...) {
-		m.cancel(r)
-		m.again(r, now)
+		if !r.over {
+			m.cancel(r)
+			m.again(r, now)
+		}
 	}
+}
+
+// move gives a block of a download to another peer, if one has room for it: one
+// that sends no more than it must to look alive must not hold it for long.
+func (m *machine) move(r *request, now time.Time) bool {
+	ch := m.elsewhere(r, now)
+	if ch != nil {
+		m.cancel(r)
+		m.ask(ch, &request{kind: forBlock, index: r.index}, now)
+	}
+	return ch != nil
 }
 
 // elsewhere says whether a peer that was late no more often than the one that
 // was asked can do it: a peer that answers all but one request must not hold
 // that one for long.
-func (m *machine) elsewhere(r *request, now time.Time) bool {
+func (m *machine) elsewhere(r *request, now time.Time) *channel {
 	for _, ch := range r.ch.core.channels {
 		if ch.peer == r.ch.peer || ch.peer.late > r.ch.peer.late {
 			continue
@@ -250,23 +280,23 @@ func (m *machine) elsewhere(r *request, now time.Time) bool {
 		switch {
 		case r.kind == forFork:
 			if ch.leads(now) {
-				return true
+				return ch
 			}
 		case r.kind == forUpgrade:
 			if ch.upgrades(now) && ch.them.acked == ch.core.length {
-				return true
+				return ch
 			}
 		case r.fetch != nil:
 			if ch.serves(r.fetch, now) && ch.peer.room(true) {
-				return true
+				return ch
 			}
 		case r.kind == forBlock:
 			if ch.downloads(r.index, now) && ch.peer.room(false) {
-				return true
+				return ch
 			}
 		}
 	}
-	return false
+	return nil
 }
 
 // retry lets a peer be asked again for what its tree was too short to prove,

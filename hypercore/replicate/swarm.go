@@ -201,6 +201,10 @@ func (s *Swarm) look() {
 			if c.meter.held.Swap(false) {
 				m.excuse(p, now)
 			}
+			if whole := c.whole.Load(); whole != c.looked {
+				c.looked = whole
+				p.heardWhole(whole, now)
+			}
 			m.heardFrom(p, c.meter.received.Load(), now)
 			c.pace.look(c.meter, now)
 		}
