@@ -28,6 +28,9 @@ type conn struct {
 	whole  atomic.Uint64 // bytes by the last frame that came whole
 	looked uint64        // whole, at the last tick
 
+	inbox []incoming // messages of a frame; for who reads
+	works []work     // what follows from them
+
 	kicked chan struct{} // there is something to send
 	failed chan struct{} // closed by fail
 	once   sync.Once
@@ -123,6 +126,9 @@ func (c *conn) read() error {
 func (c *conn) frame(b []byte) error {
 	c.whole.Store(c.meter.received.Load())
 	err := wire.EachMessage(b, c.message)
+	if fault := c.take(); fault != nil { // what came before err
+		err = fault
+	}
 	if errors.Is(err, wire.ErrMalformed) && !isMisbehaved(err) {
 		err = blame("%w", err)
 	}

@@ -20,7 +20,7 @@ type log interface {
 	Prove(merkle.Request) (*merkle.Proof, error)
 	Missing(index uint64) (uint64, error)
 	SeekPath(bytes uint64) (merkle.HashRequest, bool, error)
-	Apply(*merkle.Proof) error
+	ApplyAll([]*merkle.Proof) []error
 	Reorganise(*merkle.Proof) (*hypercore.Reorganisation, error)
 	CheckConflict(*merkle.Proof) error
 	Release() error

@@ -40,8 +40,8 @@ func (s *stub) Missing(uint64) (uint64, error)              { return 0, nil }
 func (s *stub) SeekPath(uint64) (merkle.HashRequest, bool, error) {
 	return merkle.HashRequest{}, false, nil
 }
-func (s *stub) Apply(*merkle.Proof) error { return nil }
-func (s *stub) Release() error            { s.released++; return nil }
+func (s *stub) ApplyAll(list []*merkle.Proof) []error { return make([]error, len(list)) }
+func (s *stub) Release() error                        { s.released++; return nil }
 func (s *stub) Reorganise(*merkle.Proof) (*hypercore.Reorganisation, error) {
 	return nil, hypercore.ErrBadProof
 }

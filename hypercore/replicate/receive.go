@@ -7,54 +7,117 @@ import (
 	"time"
 
 	"multicore/hypercore"
+	"multicore/hypercore/merkle"
 	"multicore/hypercore/wire"
 )
 
 func isMisbehaved(err error) bool { return errors.Is(err, ErrMisbehaved) }
 
-// message takes one message of the peer.
+// incoming is a message on a channel of a core.
+type incoming struct {
+	channel uint64
+	message wire.Message
+}
+
+// inboxMost bounds the messages that are taken at once.
+const inboxMost = 1024
+
+// message takes one message of the peer, at the latest with the end of its
+// frame: those of a frame go to the machine together, in order, and the proofs
+// among them to the log.
 func (c *conn) message(channel, typ uint64, payload []byte) error {
 	if channel == wire.ControlChannel {
+		if err := c.take(); err != nil {
+			return err
+		}
 		return c.control(typ, payload)
 	}
 	message, err := wire.Parse(typ, payload)
 	if err != nil || message == nil {
 		return err
 	}
-	var w work
-	c.swarm.do(func(m *machine, now time.Time) {
-		w, err = m.receive(c.peer, channel, message, now)
-	})
-	if err != nil {
-		return err
+	c.inbox = append(c.inbox, incoming{channel, message})
+	if len(c.inbox) >= inboxMost {
+		return c.take()
 	}
-	return c.perform(w)
+	return nil
+}
+
+// take gives the messages that have gathered to the machine and does what
+// follows from them.
+func (c *conn) take() error {
+	if len(c.inbox) == 0 {
+		return nil
+	}
+	var err error
+	c.swarm.do(func(m *machine, now time.Time) {
+		for _, in := range c.inbox {
+			var w work
+			if w, err = m.receive(c.peer, in.channel, in.message, now); err != nil {
+				return
+			}
+			if w.request != nil || w.probed != nil {
+				c.works = append(c.works, w)
+			}
+		}
+	})
+	clear(c.inbox)
+	c.inbox = c.inbox[:0]
+	if fault := c.perform(c.works); err == nil {
+		err = fault
+	}
+	clear(c.works)
+	c.works = c.works[:0]
+	return err
 }
 
 // perform does what the machine may not do itself.
-func (c *conn) perform(w work) error {
-	if w.request == nil && w.probed == nil {
-		return nil
+func (c *conn) perform(works []work) error {
+	for _, w := range works {
+		// The frame is used again; what outlives Apply must not lie in it.
+		w.proof.Manifest = bytes.Clone(w.proof.Manifest)
+		if u := w.proof.Upgrade; u != nil {
+			u.Signature = bytes.Clone(u.Signature)
+		}
 	}
-	// The frame is used again; what outlives Apply must not lie in it.
-	w.proof.Manifest = bytes.Clone(w.proof.Manifest)
-	if u := w.proof.Upgrade; u != nil {
-		u.Signature = bytes.Clone(u.Signature)
-	}
-	if w.probed != nil {
-		outcome := w.log.CheckConflict(w.proof)
+	for len(works) > 0 {
+		n := 0
+		for n < len(works) && works[n].plain() && works[n].log == works[0].log {
+			n++
+		}
 		var err error
-		c.swarm.do(func(m *machine, now time.Time) { err = m.checked(w.probed, outcome) })
-		return err
+		switch w := works[0]; {
+		case n > 0:
+			err = c.apply(works[:n])
+		case w.probed != nil:
+			n = 1
+			outcome := w.log.CheckConflict(w.proof)
+			c.swarm.do(func(m *machine, now time.Time) { err = m.checked(w.probed, outcome) })
+		default:
+			n, err = 1, c.reorganise(w)
+		}
+		if err != nil {
+			return err
+		}
+		works = works[n:]
 	}
-	if w.request.kind == forFork || w.request.kind == forPath {
-		return c.reorganise(w)
+	return nil
+}
+
+// plain says whether the answer goes to Apply.
+func (w work) plain() bool {
+	return w.probed == nil && w.request.kind != forFork && w.request.kind != forPath
+}
+
+// apply gives answers for one log to it.
+func (c *conn) apply(works []work) error {
+	proofs := make([]*merkle.Proof, len(works))
+	for i, w := range works {
+		proofs[i] = w.proof
 	}
-	outcome := w.log.Apply(w.proof)
+	outcomes := works[0].log.ApplyAll(proofs)
 	var err error
-	c.swarm.do(func(m *machine, now time.Time) {
-		err = m.applied(w.request, outcome, now)
-	})
+	c.swarm.do(func(m *machine, now time.Time) { err = m.appliedAll(works, outcomes, now) })
 	return err
 }
 

@@ -338,22 +338,54 @@ func (m *machine) spoil(c *core, err error, now time.Time) {
 	}
 }
 
-// applied takes the outcome of Apply. An error is the peer's fault: its stream
-// must end, and the request stays in the books until removePeer moves it on.
+// applied takes the outcome of Apply for one answer.
 func (m *machine) applied(r *request, err error, now time.Time) error {
+	return m.appliedAll([]work{{request: r}}, []error{err}, now)
+}
+
+// appliedAll takes the outcomes of ApplyAll for answers of one peer about one
+// core. An error is the peer's fault: its stream must end, and its requests stay
+// in the books until removePeer moves them on.
+func (m *machine) appliedAll(works []work, errs []error, now time.Time) error {
+	taken, head := false, false
+	for i, w := range works {
+		on, fault := m.took(w.request, errs[i], now)
+		if fault != nil {
+			return fault
+		}
+		taken = taken || on
+		head = head || on && (w.request.kind == forUpgrade || w.request.kind == forManifest)
+	}
+	if !taken {
+		return nil
+	}
+	ch := works[0].request.ch
+	m.reload(ch.core, now)
+	m.checkHold(ch.core)
+	if head {
+		m.tryUpgrade(ch.core, now)
+		m.checkRefresh(ch.core, now)
+	}
+	m.fill(ch.peer, now)
+	return nil
+}
+
+// took takes the outcome of one answer, and says whether it was still waited
+// for: the channel may have been closed meanwhile.
+func (m *machine) took(r *request, err error, now time.Time) (on bool, fault error) {
 	ch := r.ch
 	if errors.Is(err, merkle.ErrMissingNode) && (ch.coming.fell(r) || ch.core.log.Info().Erased != r.erased) {
 		err = hypercore.ErrStale // what the proof was to end at is not here any more
 	}
-	if r.over { // the channel was closed meanwhile
-		return faultOf(err)
+	if r.over {
+		return false, faultOf(err)
 	}
 	r.applying = false
 	if fault := faultOf(err); fault != nil {
 		if m.doubt(r, err, fault, now) {
-			return nil
+			return true, nil
 		}
-		return fault
+		return false, fault
 	}
 	f, c := r.fetch, ch.core
 	m.release(r)
@@ -363,8 +395,6 @@ func (m *machine) applied(r *request, err error, now time.Time) error {
 		if f != nil {
 			m.finish(c, f, nil)
 		}
-		m.reload(c, now)
-		m.checkHold(c)
 	case isStale(err):
 		m.again(r, now)
 	default:
@@ -373,10 +403,5 @@ func (m *machine) applied(r *request, err error, now time.Time) error {
 		}
 		m.spoil(c, err, now)
 	}
-	if r.kind == forUpgrade || r.kind == forManifest {
-		m.tryUpgrade(c, now)
-		m.checkRefresh(c, now)
-	}
-	m.fill(ch.peer, now)
-	return nil
+	return true, nil
 }
