@@ -38,6 +38,15 @@ func (m *machine) announce(c *core, from, to uint64) {
 	}
 }
 
+// cleared tells peers of blocks that are not held any more. What is still to be
+// announced is put into words by what is held at that time.
+func (m *machine) cleared(c *core, from, to uint64) {
+	for _, ch := range c.channels {
+		m.tell(ch, wire.Range{Drop: true, Start: from, Length: to - from})
+		m.dirty(ch, dueSync)
+	}
+}
+
 // addExtent joins e to a list, which stays short: beyond maxNews the last two
 // are joined over the gap between them, and told as bits.
 func addExtent(list []extent, e extent) []extent {

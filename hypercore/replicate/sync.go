@@ -168,6 +168,10 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 	case hypercore.Truncated:
 		m.truncated(c, e.From, e.To, now)
 		return
+	case hypercore.Cleared:
+		m.reload(c, now)
+		m.cleared(c, e.From, e.To)
+		return
 	case hypercore.Stored:
 		m.reload(c, now)
 		m.announce(c, e.From, e.To)

@@ -213,6 +213,21 @@ func (c *core) WriteBlocks(p []byte, off int64) error {
 	return c.blocks.writeAt(p, off)
 }
 
+func (c *core) Punch(off, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	f, err := c.blocks.acquire(false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer c.blocks.release()
+	return f.Punch(off, n)
+}
+
 func (c *core) Cut(blocks int64, nodes uint64) error {
 	if err := c.blocks.cut(blocks); err != nil {
 		return err

@@ -29,6 +29,9 @@ type File interface {
 	io.WriterAt
 	io.Closer
 	Truncate(size int64) error
+	// Punch turns n bytes from off on into zeros that take no room, as far as
+	// the file system can, and leaves the size as it is.
+	Punch(off, n int64) error
 	Size() (int64, error)
 	// Datasync puts the content and the size on the disk.
 	Datasync() error
@@ -77,6 +80,19 @@ func (f osFile) Size() (int64, error) {
 		return 0, err
 	}
 	return info.Size(), nil
+}
+
+func (f osFile) Punch(off, n int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+		switch err {
+		case unix.EINTR:
+		case nil, unix.EOPNOTSUPP: // then the room stays taken; nobody reads it
+			return nil
+		default:
+			return &os.PathError{Op: "punch a hole in", Path: f.Name(), Err: err}
+		}
+	}
 }
 
 func (f osFile) Datasync() error {

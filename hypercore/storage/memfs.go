@@ -140,6 +140,25 @@ func (f *memFile) Truncate(size int64) error {
 	return nil
 }
 
+func (f *memFile) Punch(off, n int64) error {
+	if off < 0 || n < 0 {
+		return errNegative
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	end := min(off+n, f.size)
+	for i, pg := range f.pages {
+		lo, hi := max(off-i*pageSize, 0), min(end-i*pageSize, pageSize)
+		if lo < hi {
+			clear(pg[lo:hi])
+		}
+		if lo == 0 && hi == pageSize {
+			delete(f.pages, i)
+		}
+	}
+	return nil
+}
+
 func (f *memFile) Size() (int64, error) {
 	f.mu.RLock()
 	defer f.mu.RUnlock()

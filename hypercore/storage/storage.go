@@ -70,6 +70,10 @@ type Files interface {
 	// Cut drops blocks at and beyond the byte, and nodes at and beyond the
 	// index. It never makes a file longer.
 	Cut(blocks int64, nodes uint64) error
+	// Punch gives the room of n block bytes from off on back to the disk, where
+	// the file system can; they read as zeros. Nothing of them may be needed
+	// any more, whatever happens.
+	Punch(off, n int64) error
 	// Sync puts everything written before the call on the disk (fdatasync of
 	// the files that changed, and the directories of new ones), and the first
 	// time what an earlier process wrote. After an error it is never retried:

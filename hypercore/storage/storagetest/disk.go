@@ -303,6 +303,14 @@ func (o *openDiskFile) WriteAt(p []byte, off int64) (int, error) {
 
 func (o *openDiskFile) Truncate(size int64) error { return o.change(change{size, nil}) }
 
+func (o *openDiskFile) Punch(off, n int64) error {
+	size, err := o.Size()
+	if n = min(n, size-off); err != nil || n <= 0 {
+		return err
+	}
+	return o.change(change{off, make([]byte, n)})
+}
+
 func (o *openDiskFile) Size() (n int64, err error) {
 	err = o.fs.locked(func() error { n = int64(len(o.f.now)); return nil })
 	return n, err

@@ -17,6 +17,7 @@ const (
 	Read       Op = "read"
 	Write      Op = "write"
 	Truncate   Op = "truncate"
+	Punch      Op = "punch"
 	Sync       Op = "sync" // of a file
 	SyncDir    Op = "syncdir"
 	SyncVolume Op = "syncvolume"
@@ -123,6 +124,13 @@ func (f *faultyFile) Truncate(size int64) error {
 		return err
 	}
 	return f.File.Truncate(size)
+}
+
+func (f *faultyFile) Punch(off, n int64) error {
+	if err := f.faults.ask(Punch, f.name); err != nil {
+		return err
+	}
+	return f.File.Punch(off, n)
 }
 
 func (f *faultyFile) Datasync() error {

@@ -35,6 +35,7 @@ func Run(t *testing.T, open func(t *testing.T) storage.Store) {
 		{"EraseNodes", testEraseNodes},
 		{"DeferNodes", testDeferNodes},
 		{"Cut", testCut},
+		{"Punch", testPunch},
 		{"ManyCores", testManyCores},
 		{"ConcurrentFiles", testConcurrentFiles},
 		{"Closed", testClosed},
@@ -231,6 +232,26 @@ func testDeferNodes(t *testing.T, st storage.Store) {
 	if err := f.DeferNodes([]merkle.Node{Node(merkle.MaxSize + 1)}); err == nil {
 		t.Error("a node out of range was taken")
 	}
+}
+
+func testPunch(t *testing.T, st storage.Store) {
+	f := st.Files(ID(1))
+	check(t, f.Punch(0, 10)) // no file yet
+	data := make([]byte, 20_000)
+	for i := range data {
+		data[i] = 1 + byte(i%255)
+	}
+	check(t, f.WriteBlocks(data, 0))
+	for _, hole := range [][2]int{{0, 0}, {3, 1}, {4096, 4096}, {9000, 5000}, {19_990, 10}, {19_995, 5000}, {30_000, 10}} {
+		check(t, f.Punch(int64(hole[0]), int64(hole[1])))
+		from, to := min(hole[0], len(data)), min(hole[0]+hole[1], len(data))
+		clear(data[from:to])
+		got := make([]byte, len(data)+1)
+		if n, err := f.ReadBlocks(got, 0); n != len(data) || err != io.EOF || !bytes.Equal(got[:n], data) {
+			t.Fatalf("after a hole of %d bytes at %d: %d bytes, %v", hole[1], hole[0], n, err)
+		}
+	}
+	wantSizes(t, f, int64(len(data)), 0)
 }
 
 func flag(b bool) int {

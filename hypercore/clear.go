@@ -1,0 +1,111 @@
+package hypercore
+
+import (
+	"context"
+	"fmt"
+)
+
+// Clear gives up the blocks [from, to) on this machine, to make room: they stay
+// in the log, and are fetched from peers where somebody reads them again. Of an
+// own core nobody else may have them; that is for the caller to know. What is
+// not durable yet is not cleared. It gives the number of blocks that were held.
+//
+// Peers are told at once. The room is free once it is on the disk that the
+// blocks are not held: a crash in between loses the room until they are held
+// and cleared again, never a block that is held.
+func (c *Core) Clear(ctx context.Context, from, to uint64) (uint64, error) {
+	runs, err := c.giveUp(from, to)
+	c.events.deliver()
+	if err == nil && len(runs) > 0 {
+		err = c.Flush(ctx)
+	}
+	var cleared uint64
+	for _, r := range runs {
+		if err == nil {
+			err = c.punch(r)
+		}
+		cleared += r.to - r.from
+	}
+	if err != nil {
+		return 0, fmt.Errorf("clear blocks %d to %d: %w", from, to, err)
+	}
+	return cleared, nil
+}
+
+// blockRun is the blocks [from, to).
+type blockRun struct{ from, to uint64 }
+
+// giveUp marks what is durable of [from, to) as not held, and gives what was.
+func (c *Core) giveUp(from, to uint64) (runs []blockRun, err error) {
+	c.write.Lock()
+	defer c.write.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.usableLocked(); err != nil {
+		return nil, err
+	}
+	to = min(to, c.head.Length, c.stored)
+	for at := from; at < to; {
+		next, ok := c.bits.next(at)
+		if !ok || next >= to {
+			break
+		}
+		end := next + 1
+		if next < c.bits.contiguous {
+			end = min(to, c.bits.contiguous)
+		}
+		for end < to && c.bits.has(end) {
+			end++
+		}
+		runs = append(runs, blockRun{next, end})
+		at = end
+	}
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	c.bits.clear(from, to)
+	c.era++ // who reads these bytes now must not believe them
+	c.headDirty = true
+	c.events.add(Event{Kind: Cleared, From: from, To: to})
+	c.notify()
+	c.flusher.mark(c)
+	return runs, nil
+}
+
+// punch frees the bytes of what is not held again of a run.
+func (c *Core) punch(r blockRun) error {
+	c.write.Lock() // nothing is stored meanwhile
+	defer c.write.Unlock()
+	v, err := c.look()
+	if err != nil {
+		return err
+	}
+	r.to = min(r.to, v.tree.Length) // it may have been truncated
+	for r.from < r.to {
+		held, ok := c.nextHeld(r.from)
+		if !ok {
+			held = r.to
+		}
+		if end := min(held, r.to); r.from < end {
+			start, _, err := c.extent(v, r.from)
+			if err != nil {
+				return err
+			}
+			last, size, err := c.extent(v, end-1)
+			if err != nil {
+				return err
+			}
+			if err := c.files.Punch(int64(start), int64(last+size-start)); err != nil {
+				return err
+			}
+		}
+		r.from = held + 1
+	}
+	return nil
+}
+
+func (c *Core) nextHeld(from uint64) (uint64, bool) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.bits.next(from)
+}
