@@ -1,0 +1,226 @@
+package hypercore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"multicore/hypercore/merkle"
+)
+
+// Verification is what Verify read, and what it found.
+type Verification struct {
+	Blocks, Bytes uint64       // held, read and right
+	Damaged       uint64       // places that are not
+	First         *DamageError // the first of them; nil where all is right
+}
+
+// VerifyOptions of Verify.
+type VerifyOptions struct {
+	// Repair gives up what is damaged, so that it is fetched from peers again.
+	// What peers cannot have stays as it is.
+	Repair bool
+
+	// Progress is called now and then with what was read so far, of the blocks
+	// that the core has, held or not. nil: it is not.
+	Progress func(sofar Verification, of uint64)
+}
+
+// Verify reads all that is held of the core and checks each hash up to the
+// roots, and the signature over them (spec 4, 7). It gives what it found, and an
+// error only where it could not go on: ctx's, or that of the disk. Appends go on
+// meanwhile and are not looked at.
+func (c *Core) Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
+	for {
+		v, err := c.look()
+		if err != nil {
+			return Verification{}, err
+		}
+		w := &verifier{ctx: ctx, core: c, view: v, options: o}
+		err = w.run()
+		if errors.Is(err, errMoved) {
+			continue // the log was cut or cleared: what was found may be that
+		}
+		if err != nil {
+			err = fmt.Errorf("verify: %w", err)
+		}
+		return w.found, err
+	}
+}
+
+// errMoved says that what is being verified is not what it was.
+var errMoved = errors.New("log was cut or cleared meanwhile")
+
+type verifier struct {
+	ctx     context.Context
+	core    *Core
+	view    view
+	options VerifyOptions
+	found   Verification
+	buf     []byte
+	bad     []uint64 // leaves that repair is to look at
+}
+
+func (w *verifier) run() error {
+	if err := w.signature(); err != nil {
+		return err
+	}
+	var off uint64
+	for _, root := range w.view.tree.Roots {
+		stored, ok, err := w.core.files.Node(root.Index)
+		if err != nil {
+			return err
+		}
+		if !ok || stored != root {
+			if err := w.damage("tree", root.Index*treeNodeBytes, "root %d is not that of the head", root.Index); err != nil {
+				return err
+			}
+		}
+		if err := w.below(root, off); err != nil {
+			return err
+		}
+		off += root.Size
+	}
+	if !w.core.still(w.view) {
+		return errMoved
+	}
+	return w.repair()
+}
+
+// signature checks the head that peers see.
+func (w *verifier) signature() error {
+	h := w.core.Head()
+	m := w.core.Manifest()
+	if m == nil {
+		m = LegacyManifest(w.core.key)
+	}
+	if h.Length == 0 && h.Signature == nil {
+		return nil
+	}
+	if err := m.Verify(h.Tree, h.Signature); err != nil {
+		return w.damage("head record", 0, "signature of length %d: %v", h.Length, err)
+	}
+	return nil
+}
+
+// below checks what is stored below a node that is right, and begins at byte
+// off.
+func (w *verifier) below(at merkle.Node, off uint64) error {
+	l, inner := merkle.LeftChild(at.Index)
+	if !inner {
+		return w.block(at, off)
+	}
+	left, right, ok, err := w.children(l)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		lo, hi := merkle.Span(at.Index)
+		i, held := w.core.nextHeld(lo / 2)
+		if !held || i > hi/2 {
+			return nil // a part that was never fetched
+		}
+		if left, right, ok, err = w.children(l); err != nil { // or was, this moment
+			return err
+		}
+		if !ok {
+			w.bad = append(w.bad, i)
+			return w.damage("tree", l*treeNodeBytes, "the nodes above block %d are missing", i)
+		}
+	}
+	parent, err := merkle.ParentNode(left, right)
+	if err != nil || parent.Hash != at.Hash || parent.Size != at.Size {
+		lo, _ := merkle.Span(at.Index)
+		w.bad = append(w.bad, lo/2)
+		return w.damage("tree", l*treeNodeBytes, "nodes %d and %d are not the children of %d", l, merkle.Sibling(l), at.Index)
+	}
+	if err := w.below(left, off); err != nil {
+		return err
+	}
+	return w.below(right, off+left.Size)
+}
+
+// children reads node l and its sibling; ok is false where one is missing.
+func (w *verifier) children(l uint64) (left, right merkle.Node, ok bool, err error) {
+	left, okLeft, err := w.core.files.Node(l)
+	if err != nil {
+		return left, right, false, err
+	}
+	right, okRight, err := w.core.files.Node(merkle.Sibling(l))
+	return left, right, okLeft && okRight, err
+}
+
+// block checks a block that is held against its leaf.
+func (w *verifier) block(leaf merkle.Node, off uint64) error {
+	i := leaf.Index / 2
+	if i%1024 == 0 {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if w.options.Progress != nil {
+			w.options.Progress(w.found, w.view.tree.Length)
+		}
+	}
+	if !w.core.Has(i) {
+		return nil
+	}
+	if leaf.Size > MaxBlock {
+		return w.damageBlock(i, off, "block %d of %d bytes, at most %d", i, leaf.Size, MaxBlock)
+	}
+	if uint64(cap(w.buf)) < leaf.Size {
+		w.buf = make([]byte, leaf.Size)
+	}
+	b := w.buf[:leaf.Size]
+	if _, err := w.core.files.ReadBlocks(b, int64(off)); err == io.EOF && len(b) > 0 {
+		return w.damageBlock(i, off, "the file ends within block %d", i)
+	} else if err != nil && err != io.EOF {
+		return err
+	}
+	if merkle.LeafHash(b) != leaf.Hash {
+		return w.damageBlock(i, off, "block %d does not match its hash", i)
+	}
+	w.found.Blocks++
+	w.found.Bytes += leaf.Size
+	return nil
+}
+
+func (w *verifier) damageBlock(i, off uint64, format string, args ...any) error {
+	w.bad = append(w.bad, i)
+	return w.damage("blocks", off, format, args...)
+}
+
+// damage notes a bad place, unless the log moved under our feet.
+func (w *verifier) damage(file string, off uint64, format string, args ...any) error {
+	if !w.core.still(w.view) {
+		return errMoved
+	}
+	w.found.Damaged++
+	if w.found.First == nil {
+		w.found.First = &DamageError{File: file, Offset: off, Reason: fmt.Sprintf(format, args...)}
+	}
+	return nil
+}
+
+// repair gives up what is bad: nodes that their parents do not confirm, with the
+// blocks below them, and blocks that their leaves do not confirm.
+func (w *verifier) repair() error {
+	if !w.options.Repair {
+		return nil
+	}
+	c := w.core
+	for _, i := range w.bad {
+		c.write.Lock()
+		_, err := c.distrust(w.view.tree, 2*i)
+		c.write.Unlock()
+		if err != nil {
+			return err
+		}
+		if c.Has(i) {
+			if err := c.lose(w.view, i, errors.New("it does not match its hash")); !errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrDamaged) {
+				return err
+			}
+		}
+	}
+	return nil
+}
