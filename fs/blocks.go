@@ -102,6 +102,9 @@ func (n *node) lookupBlock(ctx context.Context, ref coreRef, path string, i uint
 		return nil, n.t.fail(path, err)
 	}
 	if c != nil {
+		if i < c.Info().Length {
+			n.t.remember(c, n.EmbeddedInode(), i)
+		}
 		if info := c.Info(); info.Learned && i >= info.Length {
 			return nil, syscall.ENOENT
 		}
@@ -110,7 +113,8 @@ func (n *node) lookupBlock(ctx context.Context, ref coreRef, path string, i uint
 	return n.give(ctx, f, syscall.S_IFREG, blockInode(path, i), out)
 }
 
-// blockFile is one block. What is known of it never changes.
+// blockFile is one block. What is known of it does not change, but where the
+// writer truncates (see seen).
 type blockFile struct {
 	node
 	ref   coreRef
@@ -144,6 +148,8 @@ func (f *blockFile) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 	if err != nil {
 		return f.t.fail(f.path, err)
 	}
+	_, parent := f.Parent()
+	f.t.remember(c, parent, f.index)
 	_, size, err := c.LocalExtent(f.index)
 	if errors.Is(err, hypercore.ErrNotHeld) {
 		if s := c.Source(); s == nil || !s.Connected() {
@@ -183,6 +189,7 @@ func (f *blockFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
+	fork := c.Info().Fork
 	if !c.Has(f.index) {
 		if _, err := c.Get(ctx, f.index); err != nil {
 			return nil, 0, f.t.fail(f.path, err)
@@ -192,16 +199,18 @@ func (f *blockFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
-	h := &blockHandle{t: f.t, path: f.path, core: c, off: off, size: size}
+	h := &blockHandle{t: f.t, path: f.path, core: c, fork: fork, index: f.index, off: off, size: size}
 	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
-// blockHandle is an open block.
+// blockHandle is an open block. Once the writer has dropped that block it reads
+// ESTALE, whatever took its place.
 type blockHandle struct {
-	t         *tree
-	path      string
-	core      *hypercore.Core
-	off, size uint64 // in the log
+	t           *tree
+	path        string
+	core        *hypercore.Core
+	fork, index uint64
+	off, size   uint64 // in the log
 }
 
 func (h *blockHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
@@ -209,5 +218,9 @@ func (h *blockHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Re
 		return fuse.ReadResultData(nil), 0
 	}
 	dest = dest[:min(uint64(len(dest)), h.size-uint64(off))]
-	return h.t.read(ctx, h.path, h.core, dest, h.off+uint64(off))
+	result, no := h.t.read(ctx, h.path, h.core, dest, h.off+uint64(off))
+	if fork, kept := h.core.Kept(h.fork); fork != h.fork && h.index >= kept {
+		return nil, syscall.ESTALE
+	}
+	return result, no
 }

@@ -26,6 +26,7 @@ func errno(err error) syscall.Errno {
 		no  syscall.Errno
 	}{
 		{errNotThere, syscall.ENOENT},
+		{hypercore.ErrConflict, syscall.EIO},
 		{hypercore.ErrPastEnd, syscall.ENOENT},
 		{hypercore.ErrBadProof, syscall.EIO},
 		{hypercore.ErrFailed, syscall.EIO},

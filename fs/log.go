@@ -94,6 +94,9 @@ func (t *tree) read(ctx context.Context, path string, c *hypercore.Core, dest []
 	ctx, cancel := t.wait(ctx)
 	defer cancel()
 	n, err := c.ReadAt(ctx, dest, off)
+	if errors.Is(err, hypercore.ErrTruncated) {
+		return fuse.ReadResultData(nil), 0 // as of any file that became shorter
+	}
 	if err == nil || errors.Is(err, io.EOF) {
 		return fuse.ReadResultData(dest[:n]), 0
 	}

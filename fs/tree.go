@@ -31,6 +31,8 @@ type tree struct {
 	views   map[hypercore.Key]multicore.View // opened through <key>/
 	linked  bool                             // the link of the own key was followed
 	handles map[*appendHandle]struct{}
+	seen    map[*hypercore.Core]*seen
+	frozen  map[string]struct{} // append files that were refused for a conflict
 }
 
 func newTree(o Options) *tree {
@@ -42,6 +44,8 @@ func newTree(o Options) *tree {
 		began:   time.Now(),
 		views:   make(map[hypercore.Key]multicore.View),
 		handles: make(map[*appendHandle]struct{}),
+		seen:    make(map[*hypercore.Core]*seen),
+		frozen:  make(map[string]struct{}),
 	}
 	if t.ReadTimeout <= 0 {
 		t.ReadTimeout = DefaultReadTimeout
@@ -144,6 +148,10 @@ func (t *tree) stop() error {
 	t.cancel()
 	t.mu.Lock()
 	t.stopped = true
+	for c, s := range t.seen {
+		defer s.cancel()
+		delete(t.seen, c)
+	}
 	t.mu.Unlock()
 	t.background.Wait()
 	t.mu.Lock()
@@ -162,11 +170,22 @@ func (t *tree) stop() error {
 	return errors.Join(errs...)
 }
 
+// first reports whether a conflict was not told of path before.
+func (t *tree) first(path string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	_, told := t.frozen[path]
+	t.frozen[path] = struct{}{}
+	return !told
+}
+
 // fail turns an error into what the program is told, and tells the log what
 // the number cannot say.
 func (t *tree) fail(path string, err error) syscall.Errno {
 	no := errno(err)
 	switch {
+	case errors.Is(err, hypercore.ErrConflict) && !t.first(path):
+		// It stays so, and was said once.
 	case no == syscall.EIO:
 		t.Log.Warn("mount: input/output error", "path", path, "err", err)
 	case no == syscall.EINTR && t.ctx.Err() != nil:

@@ -88,6 +88,7 @@ func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	}
 	if keep != nil {
 		from = keep.length
+		c.noteCut(from)
 		c.log.Info("core was truncated by its writer", "core", c.id.String(), "fork", change.Tree.Fork,
 			"length", change.Tree.Length, "kept", from, "dropped", before-count-from, "moved", count)
 		c.events.add(Event{Kind: Truncated, From: from, To: before})

@@ -14,7 +14,7 @@ import (
 // statusShape is the object of `status --json`: each field with an example of
 // what it may hold; a slice is of any length, a pointer may be null.
 const coreShape = `{"path":"","key":"","discovery_key":"","length":0,"byte_length":0,"contiguous_length":0,
-	"durable_length":0,"fork":0,"writable":true,"peers":0,"full_replicas":0}`
+	"durable_length":0,"fork":0,"writable":true,"peers":0,"full_replicas":0,"conflict":false}`
 
 const statusShape = `{"v":1,"main_key":"",
 	"mounts":[{"path":"","key":"","read_only":true}],

@@ -138,6 +138,7 @@ type Core struct {
 	Writable         bool   `json:"writable"`
 	Peers            int    `json:"peers"`
 	FullReplicas     int    `json:"full_replicas"`
+	Conflict         bool   `json:"conflict"` // the core is frozen: its key has signed two different logs
 }
 
 type Followed struct {

@@ -43,6 +43,8 @@ func coded(err error) error {
 
 func codeOf(err error) control.Code {
 	switch {
+	case errors.Is(err, hypercore.ErrConflict), errors.Is(err, hypercore.ErrTruncated):
+		return control.Verify
 	case errors.Is(err, context.Canceled):
 		return control.Interrupted
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, hypercore.ErrNoPeers):

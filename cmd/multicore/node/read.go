@@ -124,6 +124,14 @@ func (rd *reader) learn(ctx, wait context.Context, cores []multicore.Named) erro
 	}
 	wg.Wait()
 	var stale []error
+	for i, c := range cores {
+		if errors.Is(errs[i], hypercore.ErrConflict) {
+			errs[i] = nil
+			if err := rd.note(c.Name + " is in conflict, its key has signed two different logs: what follows is what this store had"); err != nil {
+				return err
+			}
+		}
+	}
 	var newest time.Time
 	for i, c := range cores {
 		info := c.Core.Info()
@@ -237,43 +245,69 @@ func (rd *reader) once(ctx context.Context, c multicore.Named) error {
 func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	next := make([]uint64, len(cores))
+	next, starts, forks := make([]uint64, len(cores)), make([]uint64, len(cores)), make([]uint64, len(cores))
 	for i, c := range cores {
-		length := c.Core.Info().Length
-		next[i] = rd.first(c, length)
+		info := c.Core.Info()
+		next[i] = rd.first(c, info.Length)
+		starts[i], forks[i] = next[i], info.Fork
 		if err := rd.header(c, next[i]); err != nil {
 			return err
 		}
-		if next[i] < length {
-			if err := rd.blocks(ctx, c, []control.Span{{First: next[i], Last: length - 1}}); err != nil {
+		if next[i] < info.Length {
+			err := rd.blocks(ctx, c, []control.Span{{First: next[i], Last: info.Length - 1}})
+			if err != nil && !errors.Is(err, hypercore.ErrTruncated) {
 				return err
 			}
-			next[i] = length
+			next[i] = info.Length
 		}
 	}
 	var wg sync.WaitGroup
 	for i, c := range cores {
 		wg.Go(func() {
-			for at := next[i]; ctx.Err() == nil; {
-				changed := c.Core.Changed()
-				length := c.Core.Info().Length
-				if at < length {
-					if err := rd.blocks(ctx, c, []control.Span{{First: at, Last: length - 1}}); err != nil {
-						cancel(err)
-						return
-					}
-					at = length
-					continue
-				}
-				select {
-				case <-changed:
-				case <-ctx.Done():
-				}
+			if err := rd.tail(ctx, c, forks[i], starts[i], next[i]); err != nil {
+				cancel(err)
 			}
 		})
 	}
 	wg.Wait()
 	return context.Cause(ctx)
+}
+
+// tail sends what comes at the end of a core, from block at on, until ctx ends.
+// Where the writer truncates it says so and goes on from where the log was cut,
+// or from its new end where that was before the first block that it sent.
+func (rd *reader) tail(ctx context.Context, c multicore.Named, fork, start, at uint64) error {
+	for ctx.Err() == nil {
+		changed := c.Core.Changed()
+		now, kept := c.Core.Kept(fork)
+		if now != fork {
+			fork = now
+			if kept < at {
+				length := c.Core.Info().Length
+				if at = kept; kept < start {
+					at = length
+				}
+				if err := rd.note(fmt.Sprintf("%s was truncated by its writer; going on from block %d", c.Name, at)); err != nil {
+					return err
+				}
+				start = min(start, at)
+			}
+		}
+		length := c.Core.Info().Length
+		if at < length {
+			err := rd.blocks(ctx, c, []control.Span{{First: at, Last: length - 1}})
+			if err != nil && !errors.Is(err, hypercore.ErrTruncated) {
+				return err
+			}
+			at = length
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }
 
 // each gives the blocks of spans one by one.

@@ -51,7 +51,7 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 		Path: path, Key: c.Key().String(), DiscoveryKey: c.DiscoveryKey().String(),
 		Length: info.Length, ByteLength: info.ByteLength,
 		ContiguousLength: info.Contiguous, DurableLength: info.Durable,
-		Fork: info.Fork, Writable: info.Writable,
+		Fork: info.Fork, Writable: info.Writable, Conflict: info.Conflict,
 	}
 	if n.swarm != nil {
 		out.Peers, out.FullReplicas = n.swarm.CorePeers(c.DiscoveryKey())

@@ -1,0 +1,185 @@
+package fs
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"multicore/corestore"
+	"multicore/hypercore"
+	"multicore/hypercore/merkle"
+)
+
+// gone waits until a file is not there any more.
+func (m *mnt) gone(name string) {
+	m.t.Helper()
+	m.eventually(name+" is gone", func() bool {
+		_, err := os.Stat(m.path(name))
+		return errors.Is(err, os.ErrNotExist)
+	})
+}
+
+// eventually waits for what the kernel is told in the background.
+func (m *mnt) eventually(what string, ok func() bool) {
+	m.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	timeout := time.After(10 * time.Second)
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-timeout:
+			m.t.Fatalf("waiting: %s", what)
+		}
+	}
+}
+
+// TestTruncated: where a writer truncates and appends other blocks, the mount
+// shows what there is, and nothing that the kernel remembers.
+func TestTruncated(t *testing.T) {
+	a := newMachine(t, true)
+	m := mount(t, "", a.options())
+	m.sh(`for i in 0 1 2 3 4 5; do echo "block $i" >> $M/append; done`)
+	core := a.core("core-3")
+	for _, i := range []string{"1", "3", "5"} {
+		m.want("core-3/blocks/"+i, "block "+i+"\n")
+		m.want("core-3/"+i, "block "+i+"\n")
+	}
+	kept, err := os.Open(m.path("core-3/blocks/1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer kept.Close()
+	dropped, err := os.Open(m.path("core-3/blocks/3"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dropped.Close()
+	log, err := os.Open(m.path("core-3/log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	if _, err := log.Seek(-3, io.SeekEnd); err != nil {
+		t.Fatal(err)
+	}
+
+	if err := core.Truncate(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	m.gone("core-3/blocks/3")
+	m.gone("core-3/blocks/5")
+	m.gone("core-3/5")
+	buf := make([]byte, 4)
+	_, err = dropped.ReadAt(buf, 0)
+	m.fails("a block that was dropped", err, syscall.ESTALE, syscall.ENOENT)
+	m.want("core-3/log", "block 0\nblock 1\nblock 2\n")
+	if st, err := os.Stat(m.path("core-3/log")); err != nil || st.Size() != 24 {
+		t.Errorf("size of log: %v, %v", st, err)
+	}
+	if b, err := io.ReadAll(log); err != nil || len(b) != 0 {
+		t.Errorf("an open log beyond its end: %q, %v", b, err)
+	}
+	m.sh(`echo "another and longer" >> $M/append; echo "one more" >> $M/append`)
+	m.want("core-3/blocks/3", "another and longer\n")
+	m.want("core-3/3", "another and longer\n")
+	m.want("core-3/blocks/4", "one more\n")
+	m.want("core-3/length", "5\n")
+	m.want("core-3/blocks/1", "block 1\n")
+	if got := m.names("core-3/blocks"); got != "0 1 2 3 4" {
+		t.Errorf("blocks: %s", got)
+	}
+	if n, err := kept.ReadAt(buf, 0); err != nil || string(buf[:n]) != "bloc" {
+		t.Errorf("a block that stayed: %q, %v", buf[:n], err)
+	}
+	m.want("core-3/log", "block 0\nblock 1\nblock 2\nanother and longer\none more\n")
+}
+
+// TestFrozenMount: a core in conflict is read on; appends to it are refused, with
+// one line in the log.
+func TestFrozenMount(t *testing.T) {
+	a := newMachine(t, true)
+	var logged logText
+	o := a.options()
+	o.Log = slog.New(slog.NewTextHandler(&logged, nil))
+	m := mount(t, "", o)
+	m.sh(`echo "block 0" >> $M/append`)
+	core := a.core("core-3")
+	if err := core.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(filepath.Join(a.dir, "primary-key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var primary [32]byte
+	if _, err := hex.Decode(primary[:], bytes.TrimSpace(key)); err != nil {
+		t.Fatal(err)
+	}
+	st, err := corestore.Open(filepath.Join(t.TempDir(), "copy"), corestore.Options{Create: true, PrimaryKey: &primary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	twin, err := st.OpenName(corestore.Namespace{}, "core-3", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer twin.Close()
+	if _, err := twin.Append(t.Context(), []byte("another")); err != nil {
+		t.Fatal(err)
+	}
+	if err := twin.Release(); err != nil {
+		t.Fatal(err)
+	}
+	if err := twin.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	proof, err := twin.Prove(merkle.Request{Upgrade: &merkle.UpgradeRequest{Length: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := core.CheckConflict(proof); !errors.Is(err, hypercore.ErrConflict) {
+		t.Fatal(err)
+	}
+	for range 3 {
+		f, err := os.OpenFile(m.path("core-3/append"), os.O_WRONLY, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = f.WriteString("a message\n")
+		m.fails("an append", err, syscall.EIO)
+		f.Close()
+	}
+	m.want("core-3/log", "block 0\n")
+	if n := strings.Count(logged.String(), "input/output error"); n != 1 {
+		t.Errorf("%d lines in the log: %s", n, logged.String())
+	}
+}
+
+// logText is a log.
+type logText struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *logText) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logText) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
