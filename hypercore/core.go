@@ -60,8 +60,7 @@ type Core struct {
 	era       uint64
 	cuts      cuts
 	erased    uint64 // times that damaged nodes were erased
-	cuts      []cut
-	lost      bool // the head was damaged and is to be learned again
+	lost      bool   // the head was damaged and is to be learned again
 	failed    error
 	conflict  *Conflict // why the core is frozen; nil where it is not
 	closed    bool

@@ -66,7 +66,7 @@ func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 		stays = *keep
 		c.unheld = 0 // of the fork that is left
 	}
-	c.cuts.add(stays.length, stays.size)
+	c.cuts.add(m.fork, stays.length, stays.size)
 	from, grown, info := c.head.Length, c.grown, c.record().append(nil)
 	before := c.tree.Length
 	old := headRecord{fork: c.head.Fork, tree: recordTree(c.head), signature: c.signature,
@@ -88,7 +88,6 @@ func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	}
 	if keep != nil {
 		from = keep.length
-		c.noteCut(from)
 		c.log.Info("core was truncated by its writer", "core", c.id.String(), "fork", change.Tree.Fork,
 			"length", change.Tree.Length, "kept", from, "dropped", before-count-from, "moved", count)
 		c.events.add(Event{Kind: Truncated, From: from, To: before})

@@ -125,15 +125,16 @@ type cuts struct {
 	list []cut // of rising seq and length: a cut hides longer ones before it
 }
 
-type cut struct{ seq, length, size uint64 }
+type cut struct{ seq, fork, length, size uint64 }
 
-// add notes that the blocks from length on went, or became others. c.mu is held.
-func (k *cuts) add(length, size uint64) {
+// add notes that the blocks from length on went, or became others, when the log
+// came to a fork. c.mu is held.
+func (k *cuts) add(fork, length, size uint64) {
 	k.seq++
 	for len(k.list) > 0 && k.list[len(k.list)-1].length >= length {
 		k.list = k.list[:len(k.list)-1]
 	}
-	k.list = append(k.list, cut{k.seq, length, size})
+	k.list = append(k.list, cut{k.seq, fork, length, size})
 }
 
 // since gives the shortest cut behind seq.

@@ -100,11 +100,10 @@ func (c *Core) truncate(length uint64) error {
 	c.mu.Lock()
 	old := c.tree.Length
 	c.era++
-	c.cuts.add(length, tree.ByteLength())
+	c.cuts.add(tree.Fork, length, tree.ByteLength())
 	c.tree, c.head, c.size, c.signature = tree, tree, tree.ByteLength(), signature
 	c.durable, c.stored, c.grown, c.bits = length, length, record.grown, bits
 	c.recorded, c.headDirty, c.infoDirty = true, false, false
-	c.noteCut(length)
 	c.events.add(Event{Kind: Truncated, From: length, To: old})
 	c.notify()
 	c.mu.Unlock()
@@ -119,18 +118,6 @@ func (c *Core) truncate(length uint64) error {
 	return nil
 }
 
-// cut is where a fork left the one before it. Cuts are kept in the order of their
-// forks, and those that a later one undercuts are dropped, so that lengths grow.
-type cut struct{ fork, length uint64 }
-
-// noteCut remembers where the present fork left the one before. c.mu is held.
-func (c *Core) noteCut(length uint64) {
-	for len(c.cuts) > 0 && c.cuts[len(c.cuts)-1].length >= length {
-		c.cuts = c.cuts[:len(c.cuts)-1]
-	}
-	c.cuts = append(c.cuts, cut{c.tree.Fork, length})
-}
-
 // Kept says what became of a log that Info showed with that fork: the fork that it
 // has now, and how many leading blocks stayed since, as far as the core can tell
 // (it may be fewer than there are, where blocks were not held). The fork that it
@@ -138,7 +125,7 @@ func (c *Core) noteCut(length uint64) {
 func (c *Core) Kept(since uint64) (fork, length uint64) {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	for _, x := range c.cuts {
+	for _, x := range c.cuts.list {
 		if x.fork > since {
 			return c.tree.Fork, x.length
 		}
