@@ -59,10 +59,14 @@ func (s sample) text(rows []row, way string) string {
 			parts = append(parts, number(s.Values[line.value])+" "+line.unit)
 		}
 	}
-	if s.Reader.CPU > 0 {
+	switch {
+	case s.Writer.Peak > 0:
 		parts = append(parts,
 			fmt.Sprintf("CPU %s + %s s", number(s.Writer.CPU), number(s.Reader.CPU)),
 			fmt.Sprintf("peak %s + %s MB", number(peakMegabytes(s.Writer)), number(peakMegabytes(s.Reader))))
+	case s.Reader.Peak > 0:
+		parts = append(parts,
+			fmt.Sprintf("CPU %s s", number(s.Reader.CPU)), fmt.Sprintf("peak %s MB", number(peakMegabytes(s.Reader))))
 	}
 	return strings.Join(parts, ", ")
 }
