@@ -2,7 +2,7 @@
 # Runs every test. As root it installs what the tests of mounts and network
 # namespaces need; without root they are skipped, with the reason, unless
 # CI=true, when a missing tool is a failure. So it is with Node and npm, for the
-# tests against the JavaScript packages.
+# tests and the benchmarks against the JavaScript packages.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

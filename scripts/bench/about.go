@@ -22,7 +22,7 @@ func (b *bench) about(o options) []string {
 	}
 	node, _ := exec.Command(b.node, "--version").Output()
 	lines = append(lines,
-		fmt.Sprintf("%s, %d rounds, medians (and the range).", time.Now().UTC().Format("2 January 2006"), o.rounds),
+		fmt.Sprintf("%s, medians of up to %d rounds (and their range).", time.Now().UTC().Format("2 January 2006"), o.rounds),
 		fmt.Sprintf("Machine: %d × %s, %s memory, Linux %s, load %s at the end.", runtime.NumCPU(), processor(), memory(), kernel(), loadAverage()),
 		fmt.Sprintf("Stores: on disk for both sides (%s).", b.filesystem()),
 		fmt.Sprintf("Ours: multicore %s, %s, go-libp2p %s.", revision(), runtime.Version(), dependency("github.com/libp2p/go-libp2p")),

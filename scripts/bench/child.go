@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"runtime/pprof"
 	"slices"
 	"time"
 
@@ -16,8 +17,9 @@ import (
 
 // parent is the other end of a child's standard input and output.
 type parent struct {
-	words chan string
-	out   *json.Encoder
+	words   chan string
+	out     *json.Encoder
+	profile *os.File // of the processor, while it is measured; nil: none
 }
 
 // child does what the first line of standard input says, until that ends.
@@ -34,6 +36,13 @@ func child() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	p := &parent{words: make(chan string, 16), out: json.NewEncoder(os.Stdout)}
+	if s.Profile != "" {
+		if p.profile, err = os.Create(s.Profile); err != nil {
+			return err
+		}
+		defer p.profile.Close()
+		defer pprof.StopCPUProfile()
+	}
 	go p.listen(in, cancel)
 	roles := map[string]func(context.Context, *parent, spec) error{
 		"fill": fill, "writer": write, "reader": read, "local": local,
@@ -61,7 +70,20 @@ func (p *parent) listen(in *bufio.Reader, end func()) {
 	}
 }
 
-func (p *parent) say(r reply) error { return p.out.Encode(r) }
+// say answers. The work of a writer begins when it is ready, that of others ends
+// when it is done.
+func (p *parent) say(r reply) error {
+	switch {
+	case p.profile == nil:
+	case r.Event == "ready" && r.Addr != "":
+		if err := pprof.StartCPUProfile(p.profile); err != nil {
+			return err
+		}
+	case r.Event == "done":
+		pprof.StopCPUProfile()
+	}
+	return p.out.Encode(r)
+}
 
 // await waits for a word.
 func (p *parent) await(ctx context.Context, want string) error {
@@ -69,6 +91,9 @@ func (p *parent) await(ctx context.Context, want string) error {
 	case got := <-p.words:
 		if got != want {
 			return fmt.Errorf("told %q, want %q", got, want)
+		}
+		if want == wordGo && p.profile != nil {
+			return pprof.StartCPUProfile(p.profile)
 		}
 		return nil
 	case <-ctx.Done():

@@ -36,6 +36,7 @@ type options struct {
 	ways    string
 	dir     string
 	scripts string
+	profile string
 }
 
 func run() error {
@@ -46,6 +47,7 @@ func run() error {
 	flag.StringVar(&o.names, "case", "", "only the cases `NAME,...`: "+strings.Join(names(), ", "))
 	flag.StringVar(&o.ways, "way", "", "only in the ways `NAME,...`: "+strings.Join(everyWay, ", "))
 	flag.StringVar(&o.dir, "dir", "", "make stores in a directory inside `DIR`, which should be on a disk (default: /var/tmp)")
+	flag.StringVar(&o.profile, "profile", "", "leave processor profiles of ours in `DIR`, of the last round, while it is measured")
 	flag.StringVar(&o.scripts, "scripts", "scripts/interop/bench", "`DIR` of the JavaScript programs")
 	flag.Parse()
 	kinds, err := choose(o.names)
@@ -70,18 +72,18 @@ func run() error {
 	}
 	defer os.RemoveAll(b.dir)
 	r, err := b.rounds(kinds, ways, o.rounds)
-	if err != nil {
+	if err != nil && err != errInterrupted {
 		return err
 	}
 	if o.json {
-		return json.NewEncoder(os.Stdout).Encode(map[string]any{"about": b.about(o), "samples": r})
+		return errors.Join(err, json.NewEncoder(os.Stdout).Encode(map[string]any{"about": b.about(o), "samples": r}))
 	}
 	for _, line := range b.about(o) {
 		fmt.Println(line)
 	}
 	fmt.Println()
 	r.markdown(os.Stdout, kinds, o.quick)
-	return nil
+	return err
 }
 
 func names() (all []string) {
@@ -124,6 +126,15 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	}
 	if b.dir, err = os.MkdirTemp(o.dir, "multicore-bench-"); err != nil {
 		return nil, err
+	}
+	if o.profile != "" {
+		if b.profile, err = filepath.Abs(o.profile); err == nil {
+			err = os.MkdirAll(b.profile, 0o755)
+		}
+		if err != nil {
+			os.RemoveAll(b.dir)
+			return nil, err
+		}
 	}
 	b.pool = filepath.Join(b.dir, "pool")
 	pool := make([]byte, poolSize)

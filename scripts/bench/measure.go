@@ -21,6 +21,7 @@ type bench struct {
 	pool    string
 	quick   bool
 	filled  map[string]*store
+	profile string // directory for processor profiles of ours; "": none
 }
 
 // store is a writer's store, filled once.
@@ -54,6 +55,14 @@ func (b *bench) child(way, script string) []string {
 		return []string{b.node, filepath.Join(b.scripts, script)}
 	}
 	return []string{b.self, "child"}
+}
+
+// profileOf is where a process of ours leaves its profile, "" for nowhere.
+func (b *bench) profileOf(k *kind, way, role string) string {
+	if b.profile == "" || way == js {
+		return ""
+	}
+	return filepath.Join(b.profile, fmt.Sprintf("%s.%s.%s.pprof", k.name, way, role))
 }
 
 // store gives the filled store of a load, for ours or for the JavaScript
@@ -135,6 +144,7 @@ func (b *bench) network(k *kind, way string, l load) (sample, error) {
 		writer.Dir, writer.Warm, writer.Keys = from.dir, from.warm, from.keys
 		reader.Warm, reader.Keys = from.warm, from.keys
 	}
+	writer.Profile, reader.Profile = b.profileOf(k, way, "writer"), b.profileOf(k, way, "reader")
 	if err := b.settle(); err != nil {
 		return sample{}, err
 	}
@@ -185,7 +195,7 @@ func (b *bench) alone(k *kind, way string, l load) (sample, error) {
 	defer os.RemoveAll(scratch)
 	s := spec{
 		Role: "local", Task: k.task, Dir: scratch, Pool: b.pool, Count: l.count, Size: l.size,
-		Samples: l.samples, WarmCount: l.warmSamples,
+		Samples: l.samples, WarmCount: l.warmSamples, Profile: b.profileOf(k, way, "alone"),
 	}
 	if way == ceiling {
 		s.Role = "bare-local"

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -9,8 +10,12 @@ import (
 	"time"
 )
 
+// errInterrupted: the user ended it.
+var errInterrupted = errors.New("interrupted; the table shows what was measured until then")
+
 // rounds measures every case in every way, interleaved, and says on standard
-// error what it does. Every figure of the table is there when it returns.
+// error what it does. Every figure of the table is there when it returns without
+// an error; with errInterrupted, what was measured until then.
 func (b *bench) rounds(kinds []*kind, ways []string, rounds int) (results, error) {
 	r := results{}
 	for _, k := range kinds {
@@ -26,6 +31,9 @@ func (b *bench) rounds(kinds []*kind, ways []string, rounds int) (results, error
 				}
 				began := time.Now()
 				s, err := k.measure(b, k, way, l)
+				if b.ctx.Err() != nil {
+					return r, errInterrupted
+				}
 				if err == nil {
 					err = complete(k.rows(l), way, s)
 				}

@@ -13,15 +13,16 @@ type spec struct {
 	Dir       string   `json:"dir"`  // the store, on disk
 	Pool      string   `json:"pool"` // file of random bytes that blocks are cut from
 	Transport string   `json:"transport,omitempty"`
-	Addr      string   `json:"addr,omitempty"` // of the writer
-	Warm      string   `json:"warm,omitempty"` // key of the core to warm up with
-	Keys      []string `json:"keys,omitempty"` // of the cores to replicate
-	Count     int      `json:"count"`          // blocks of a core
-	Size      int      `json:"size"`           // bytes of a block
-	Cores     int      `json:"cores"`          // how many, where there are many
-	Samples   int      `json:"samples"`        // of what is measured one by one
-	Inflight  int      `json:"inflight"`       // at a time
-	WarmCount int      `json:"warmCount"`      // blocks to warm up with
+	Addr      string   `json:"addr,omitempty"`    // of the writer
+	Warm      string   `json:"warm,omitempty"`    // key of the core to warm up with
+	Keys      []string `json:"keys,omitempty"`    // of the cores to replicate
+	Count     int      `json:"count"`             // blocks of a core
+	Size      int      `json:"size"`              // bytes of a block
+	Cores     int      `json:"cores"`             // how many, where there are many
+	Samples   int      `json:"samples"`           // of what is measured one by one
+	Inflight  int      `json:"inflight"`          // at a time
+	WarmCount int      `json:"warmCount"`         // blocks to warm up with
+	Profile   string   `json:"profile,omitempty"` // file to write a processor profile to; ours only
 }
 
 // reply is a line that a child prints.
