@@ -30,7 +30,10 @@ func Check(t Tree, nodes NodeReader, p *Proof, signed func(Tree) error) (*Change
 	if p.Block != nil && p.Hash != nil {
 		return nil, badProof("both a block and a hash")
 	}
-	c := checker{tree: t, nodes: nodes, growth: newGrowth(t)}
+	c := checker{tree: t, nodes: nodes}
+	if p.Upgrade != nil {
+		c.growth = newGrowth(t)
+	}
 	if err := c.paths(p); err != nil {
 		return nil, err
 	}
@@ -84,7 +87,7 @@ func (c *checker) paths(p *Proof) error {
 		if b.Index >= MaxLength {
 			return badProof("block %d is out of range", b.Index)
 		}
-		leaf := subtree{Node: Leaf(b.Index, b.Value), computed: true}
+		leaf := subtree{Node: b.leaf(), computed: true}
 		top, err := c.climb(leaf, b.Nodes, c.top)
 		if err != nil {
 			return fmt.Errorf("block %d: %w", b.Index, err)

@@ -36,6 +36,8 @@ type (
 		Index uint64
 		Value []byte
 		Nodes []Node
+
+		hash *Hash // of Value, where it is known already
 	}
 
 	// HashProof is a node, first in Nodes, and the siblings on its path.
@@ -60,6 +62,21 @@ type (
 		Signature     []byte
 	}
 )
+
+// HashValue hashes the block ahead of Check, whose larger part that is, on
+// another goroutine perhaps. Value must not change afterwards.
+func (b *BlockProof) HashValue() {
+	hash := LeafHash(b.Value)
+	b.hash = &hash
+}
+
+// leaf is the node of the block.
+func (b *BlockProof) leaf() Node {
+	if b.hash == nil {
+		return Leaf(b.Index, b.Value)
+	}
+	return Node{Index: 2 * b.Index, Size: uint64(len(b.Value)), Hash: *b.hash}
+}
 
 // Proof is the answer to a Request.
 type Proof struct {

@@ -1,20 +1,16 @@
 package replicate
 
 import (
-	"bufio"
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"multicore/hypercore/wire"
 )
 
-// conn drives one stream: run reads, and a second goroutine writes. Reading
-// never waits for writing, so two full pipes cannot block each other.
+// conn drives one stream: run reads, a second goroutine takes what was read, and
+// a third one writes. Neither of the first two waits for the third, so two full
+// pipes cannot block each other.
 type conn struct {
 	swarm  *Swarm
 	stream io.ReadWriteCloser
@@ -28,8 +24,7 @@ type conn struct {
 	whole  atomic.Uint64 // bytes by the last frame that came whole
 	looked uint64        // whole, at the last tick
 
-	inbox []incoming // messages of a frame; for who reads
-	works []work     // what follows from them
+	works []work // memory of take
 
 	kicked chan struct{} // there is something to send
 	failed chan struct{} // closed by fail
@@ -88,51 +83,6 @@ func (c *conn) run(ctx context.Context) error {
 		c.swarm.logger.Warn("peer dropped", "peer", c.peer.name, "error", c.err)
 	}
 	return c.err
-}
-
-// firstChunk is how much of a frame is allocated before bytes of it came.
-const firstChunk = 1 << 20
-
-// read takes frames until the stream ends.
-func (c *conn) read() error {
-	r := bufio.NewReaderSize(c.wire, 64<<10)
-	var buf []byte
-	for {
-		var head [wire.FrameHeader]byte
-		if _, err := io.ReadFull(r, head[:]); err != nil {
-			return err
-		}
-		n := wire.FrameLength(head[:])
-		if n > wire.MaxPlaintext {
-			return blame("frame of %d bytes, at most %d", n, wire.MaxPlaintext)
-		}
-		for buf = buf[:0]; len(buf) < n; {
-			at := len(buf)
-			buf = append(buf, make([]byte, min(n-at, max(at, firstChunk)))...)
-			if _, err := io.ReadFull(r, buf[at:]); err != nil {
-				return fmt.Errorf("in a frame of %d bytes: %w", n, err)
-			}
-		}
-		if err := c.frame(buf); err != nil {
-			return err
-		}
-		if cap(buf) > firstChunk {
-			buf = nil
-		}
-	}
-}
-
-// frame takes one frame.
-func (c *conn) frame(b []byte) error {
-	c.whole.Store(c.meter.received.Load())
-	err := wire.EachMessage(b, c.message)
-	if fault := c.take(); fault != nil { // what came before err
-		err = fault
-	}
-	if errors.Is(err, wire.ErrMalformed) && !isMisbehaved(err) {
-		err = blame("%w", err)
-	}
-	return err
 }
 
 // write sends what gathers for the peer, and an empty frame where that is

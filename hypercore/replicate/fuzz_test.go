@@ -47,7 +47,7 @@ func FuzzMachine(f *testing.F) {
 		r.m.attach(own, &attachment{}, r.now)
 		s := New(Options{})
 		s.machine = r.m
-		c := &conn{swarm: s, kicked: make(chan struct{}, 1)}
+		c := &conn{swarm: s, meter: s.NewMeter(), kicked: make(chan struct{}, 1)}
 		c.peer = r.m.addPeer("fuzz", true, [64]byte{}, time.Now())
 		for i, k := range []*core{r.c, own} {
 			if c.peer.admit(uint64(i+1)) != nil || r.m.bind(c.peer, uint64(i+1), k, true, time.Now()) != nil {
@@ -60,7 +60,7 @@ func FuzzMachine(f *testing.F) {
 			n := min(int(stream[0]), len(stream)-1)
 			frame := stream[1 : 1+n]
 			stream = stream[1+n:]
-			err := wire.EachMessage(frame, c.message)
+			err := c.frame(frame)
 			for i := 0; ; i++ {
 				list := r.m.next(c.peer, flushAt)
 				if len(list) == 0 {

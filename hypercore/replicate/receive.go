@@ -13,61 +13,50 @@ import (
 
 func isMisbehaved(err error) bool { return errors.Is(err, ErrMisbehaved) }
 
-// incoming is a message on a channel of a core.
-type incoming struct {
-	channel uint64
-	message wire.Message
-}
-
-// inboxMost bounds the messages that are taken at once.
-const inboxMost = 1024
-
-// message takes one message of the peer, at the latest with the end of its
-// frame: those of a frame go to the machine together, in order, and the proofs
-// among them to the log.
-func (c *conn) message(channel, typ uint64, payload []byte) error {
-	if channel == wire.ControlChannel {
-		if err := c.take(); err != nil {
+// takeAll takes messages of the peer in order: those on channels of cores go to
+// the machine together, and the proofs among them to the log.
+func (c *conn) takeAll(list []incoming) error {
+	for len(list) > 0 {
+		n := 0
+		for n < len(list) && list[n].channel != wire.ControlChannel {
+			n++
+		}
+		if n == 0 {
+			if err := c.control(list[0].typ, list[0].payload); err != nil {
+				return err
+			}
+			list = list[1:]
+			continue
+		}
+		if err := c.take(list[:n]); err != nil {
 			return err
 		}
-		return c.control(typ, payload)
-	}
-	message, err := wire.Parse(typ, payload)
-	if err != nil || message == nil {
-		return err
-	}
-	c.inbox = append(c.inbox, incoming{channel, message})
-	if len(c.inbox) >= inboxMost {
-		return c.take()
+		list = list[n:]
 	}
 	return nil
 }
 
-// take gives the messages that have gathered to the machine and does what
-// follows from them.
-func (c *conn) take() error {
-	if len(c.inbox) == 0 {
-		return nil
-	}
+// take gives messages on channels of cores to the machine and does what follows
+// from them.
+func (c *conn) take(list []incoming) error {
+	works := c.works[:0]
 	var err error
 	c.swarm.do(func(m *machine, now time.Time) {
-		for _, in := range c.inbox {
+		for _, in := range list {
 			var w work
 			if w, err = m.receive(c.peer, in.channel, in.message, now); err != nil {
 				return
 			}
 			if w.request != nil || w.probed != nil {
-				c.works = append(c.works, w)
+				works = append(works, w)
 			}
 		}
 	})
-	clear(c.inbox)
-	c.inbox = c.inbox[:0]
-	if fault := c.perform(c.works); err == nil {
+	if fault := c.perform(works); err == nil {
 		err = fault
 	}
-	clear(c.works)
-	c.works = c.works[:0]
+	clear(works)
+	c.works = works[:0]
 	return err
 }
 
