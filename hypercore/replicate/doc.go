@@ -26,14 +26,15 @@
 //
 // The machine holds peers, channels, what each peer has and what is under way,
 // as a state machine without goroutines, clock or I/O; events go in as calls
-// with the time. Two goroutines drive each stream: one reads frames, gives them
-// to the machine and applies proofs to the core, the other sends what the
-// machine wants sent and proves what the peer asked for. The reading one never
-// waits for the writing one. All share one machine and one lock, under which a
-// core is asked only for what it has in memory, so that a block is asked of one
-// peer at a time.
+// with the time. Three goroutines drive each stream: one
+// reads frames, takes them apart and hashes the blocks in them, the second gives
+// the messages of a frame to the machine together and the proofs among them to
+// the core, the third sends what the machine wants sent and proves what the
+// peer asked for. The first two never wait for the third. All share one machine
+// and one lock, under which a core is asked only for what it has in memory, so
+// that a block is asked of one peer at a time.
 //
-//	peer -> conn.read -> wire -> machine.receive -> work -> Core.Apply -> machine.applied
+//	peer -> conn.read -> wire -> machine.receive -> work -> Core.ApplyAll -> machine.appliedAll
 //	Core events -> machine.moved                         Core.Get -> machine.fetch
 //	machine.next, machine.nextServed -> sender -> Core.Prove -> wire -> peer
 //
