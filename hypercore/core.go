@@ -239,6 +239,7 @@ type Info struct {
 	Held               bool      // a hold is in force
 	Erased             uint64    // times that stored nodes turned out to be damaged and were erased, since Open
 	Conflict           bool      // the core is frozen (see Core.Conflict)
+	Failed             error     // why the core answers ErrFailed, which this wraps; nil: it does not
 }
 
 // Info gives the state in one piece.
@@ -257,6 +258,7 @@ func (c *Core) Info() Info {
 		Held:       c.held,
 		Erased:     c.erased,
 		Conflict:   c.conflict != nil,
+		Failed:     c.failed,
 	}
 }
 

@@ -91,7 +91,7 @@ func (c *Core) lose(v view, i uint64, cause error) error {
 // the length, joined with ErrTruncated where the log became so short meanwhile;
 // ErrNotHeld and ErrNoPeers where there is no Source; else the Source's error.
 func (c *Core) Get(ctx context.Context, i uint64) ([]byte, error) {
-	if err := c.awaitHead(ctx); err != nil {
+	if err := c.AwaitHead(ctx); err != nil {
 		return nil, err
 	}
 	fork := c.Info().Fork
@@ -109,7 +109,7 @@ func (c *Core) Get(ctx context.Context, i uint64) ([]byte, error) {
 // Extent is the byte offset and the size of block i. Where they are not known
 // here, peers are asked for that node of the tree. Errors as of Get.
 func (c *Core) Extent(ctx context.Context, i uint64) (off, size uint64, err error) {
-	if err := c.awaitHead(ctx); err != nil {
+	if err := c.AwaitHead(ctx); err != nil {
 		return 0, 0, err
 	}
 	fork := c.Info().Fork
@@ -128,7 +128,7 @@ func (c *Core) Extent(ctx context.Context, i uint64) (off, size uint64, err erro
 // length itself is (length, 0), what lies beyond is ErrPastEnd. Peers are asked
 // for nodes where it takes some. Errors as of Get.
 func (c *Core) Seek(ctx context.Context, off uint64) (i, within uint64, err error) {
-	if err := c.awaitHead(ctx); err != nil {
+	if err := c.AwaitHead(ctx); err != nil {
 		return 0, 0, err
 	}
 	fork := c.Info().Fork
@@ -186,7 +186,7 @@ const fetches = 64
 // io.EOF at the end, as with io.ReaderAt; ErrTruncated where the log came to end
 // before off while this waited. All bytes are of one fork.
 func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
-	if err := c.awaitHead(ctx); err != nil {
+	if err := c.AwaitHead(ctx); err != nil {
 		return 0, err
 	}
 	fork := c.Info().Fork

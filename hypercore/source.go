@@ -73,24 +73,54 @@ func (c *Core) fetch(ctx context.Context, missing error, get func(Source) error)
 	return get(s)
 }
 
-// awaitHead waits until a replica's length is known: an unknown log must not
-// look empty.
-func (c *Core) awaitHead(ctx context.Context) error {
-	for !c.isLearned() {
+// AwaitHead returns once the length is known, be it 0: an unknown log must not
+// look empty. It asks the peers, and where these do not know it either waits for
+// one that does. ErrNoPeers where there is no Source, joined with ctx's error
+// where none was ever connected; ErrFailed, ErrClosed and ErrConflict as soon as
+// they are true, unless the length is known.
+func (c *Core) AwaitHead(ctx context.Context) error {
+	if c.isLearned() {
+		return nil
+	}
+	asking, cancel := context.WithCancel(ctx)
+	defer cancel()
+	asked := make(chan error, 1)
+	go func() { asked <- c.Update(asking) }()
+	pending := asked
+	defer func() {
+		if pending != nil {
+			cancel()
+			<-pending
+		}
+	}()
+	for {
 		changed := c.Changed()
-		if err := c.Update(ctx); err != nil {
+		if c.isLearned() {
+			return nil
+		}
+		if err := c.usable(); err != nil {
 			return err
 		}
-		if c.isLearned() {
-			break
+		if err := c.frozen(); err != nil {
+			return err
 		}
 		select {
 		case <-changed:
+		case err := <-pending:
+			if pending = nil; err != nil && !c.isLearned() {
+				return err
+			}
 		case <-ctx.Done():
-			return ctx.Err()
+			if pending == nil {
+				return ctx.Err()
+			}
+			err := <-pending
+			if pending = nil; err == nil {
+				err = ctx.Err()
+			}
+			return err
 		}
 	}
-	return nil
 }
 
 func (c *Core) isLearned() bool {

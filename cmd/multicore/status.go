@@ -60,7 +60,11 @@ func (p *program) showStatus(st *control.Status, s *session) error {
 		fmt.Fprintf(w, "DHT\t%s, %d in its table\n", n.DHT.Mode, n.DHT.RoutingTable)
 	}
 	for _, c := range st.Cores {
-		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %d peers\n", c.Path, c.ContiguousLength, c.Length, c.ByteLength, c.Peers)
+		failed := ""
+		if c.Failed != "" {
+			failed = "; failed: " + c.Failed
+		}
+		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %d peers%s\n", c.Path, c.ContiguousLength, c.Length, c.ByteLength, c.Peers, failed)
 	}
 	for _, f := range st.Followed {
 		held, length := blocks(f.Cores)

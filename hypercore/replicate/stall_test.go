@@ -178,7 +178,17 @@ func TestDiskThatWasFull(t *testing.T) {
 	if q, _ := r.sent(a); len(q) == 0 || q[0].index != 0 {
 		t.Errorf("%d requests after a pause", len(q))
 	}
+	r.m.removePeer(a, r.now)
+	r.c.broken = nil
+	read, refresh := r.m.fetch(r.c, want{forBlock, rigLength - 2}, r.now), r.m.addRefresh(r.c, r.now)
+	if read.over {
+		t.Fatal("did not wait for a peer")
+	}
 	r.m.moved(r.c, hypercore.Event{Kind: hypercore.Failed}, r.now)
+	if <-refresh.done; !read.over || !errors.Is(read.err, hypercore.ErrFailed) || !errors.Is(refresh.err, hypercore.ErrFailed) {
+		t.Errorf("waits when the core failed: over %v, %v; %v", read.over, read.err, refresh.err)
+	}
+	a = r.peer("a")
 	r.chatter(int(diskPause/tickEvery)+1, a)
 	if f := r.m.fetch(r.c, want{forBlock, rigLength - 1}, r.now); !errors.Is(f.err, hypercore.ErrFailed) {
 		t.Errorf("a read of a failed core: %v", f.err)

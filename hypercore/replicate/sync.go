@@ -162,6 +162,11 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 	case hypercore.Failed:
 		c.broken, c.retryAt = hypercore.ErrFailed, time.Time{}
 		m.note("core failed and is fetched no more", "core", c.id.String())
+		for _, f := range c.fetching() {
+			m.finish(c, f, hypercore.ErrFailed)
+		}
+		c.waiting = nil
+		m.endRefreshes(c, hypercore.ErrFailed)
 	case hypercore.Conflicted:
 		m.freeze(c, now)
 		return

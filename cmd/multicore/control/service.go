@@ -138,7 +138,8 @@ type Core struct {
 	Writable         bool   `json:"writable"`
 	Peers            int    `json:"peers"`
 	FullReplicas     int    `json:"full_replicas"`
-	Conflict         bool   `json:"conflict"` // the core is frozen: its key has signed two different logs
+	Conflict         bool   `json:"conflict"`         // the core is frozen: its key has signed two different logs
+	Failed           string `json:"failed,omitempty"` // why nothing can be read from or added to it until it is opened anew
 }
 
 type Followed struct {

@@ -59,6 +59,9 @@ func (n *Node) waitWhole(ctx context.Context, key hypercore.Key) error {
 			if info.Learned && info.Contiguous == info.Length {
 				break
 			}
+			if err := ended(ctx, c); err != nil {
+				return fmt.Errorf("have %d of %d blocks: %w", info.Contiguous, info.Length, err)
+			}
 			select {
 			case <-changed:
 			case <-ctx.Done():

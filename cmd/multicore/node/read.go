@@ -119,7 +119,7 @@ func (rd *reader) learn(ctx, wait context.Context, cores []multicore.Named) erro
 				errs[i] = c.Core.Update(fresh)
 				return
 			}
-			errs[i] = await(wait, c.Core)
+			errs[i] = c.Core.AwaitHead(wait)
 		})
 	}
 	wg.Wait()
@@ -149,28 +149,6 @@ func (rd *reader) learn(ctx, wait context.Context, cores []multicore.Named) erro
 		return nil
 	}
 	return rd.note(fmt.Sprintf("no peer was reached; what follows is as it was stored %s", ago(newest)))
-}
-
-// await returns once the length of c is known. Peers that are asked may not know
-// it either; then one that does has to come.
-func await(ctx context.Context, c *hypercore.Core) error {
-	for {
-		changed := c.Changed()
-		if c.Info().Learned {
-			return nil
-		}
-		if err := c.Update(ctx); err != nil {
-			return err
-		}
-		if c.Info().Learned {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }
 
 func ago(t time.Time) string {
@@ -302,12 +280,28 @@ func (rd *reader) tail(ctx context.Context, c multicore.Named, fork, start, at u
 			at = length
 			continue
 		}
+		if err := ended(ctx, c); err != nil {
+			return err
+		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 		}
 	}
 	return nil
+}
+
+// ended says why nothing more of a core can come, if that is so.
+func ended(ctx context.Context, c multicore.Named) error {
+	info := c.Core.Info()
+	err := info.Failed
+	if err == nil && info.Conflict {
+		err = c.Core.Update(ctx)
+	}
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", c.Name, err)
 }
 
 // each gives the blocks of spans one by one.

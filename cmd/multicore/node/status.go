@@ -53,6 +53,9 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 		ContiguousLength: info.Contiguous, DurableLength: info.Durable,
 		Fork: info.Fork, Writable: info.Writable, Conflict: info.Conflict,
 	}
+	if info.Failed != nil {
+		out.Failed = info.Failed.Error()
+	}
 	if n.swarm != nil {
 		out.Peers, out.FullReplicas = n.swarm.CorePeers(c.DiscoveryKey())
 	}
