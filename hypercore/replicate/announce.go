@@ -31,7 +31,7 @@ func (m *machine) announce(c *core, from, to uint64) {
 			if ch.them.length < c.length { // now we can prove what it lacks
 				m.dirty(ch, dueSync)
 			}
-		} else if to-from > 1 || !ch.blocks.has(from) {
+		} else if to-from > 1 || ch.them.fork != c.fork || !ch.blocks.has(from) {
 			ch.news = addExtent(ch.news, extent{from, to})
 			m.dirty(ch, dueNews)
 		}
@@ -64,6 +64,11 @@ func addExtent(list []extent, e extent) []extent {
 func (m *machine) ranged(ch *channel, r wire.Range, now time.Time) {
 	if r.Drop {
 		ch.blocks.remove(r.Start, r.Start+r.Length, ch.limit())
+		for _, x := range ch.core.channels {
+			if x.plan != nil { // what is dropped gets rarer
+				x.plan.again()
+			}
+		}
 		return
 	}
 	first, grown := ch.blocks.add(r.Start, r.Start+r.Length, ch.limit())
@@ -92,41 +97,10 @@ func (m *machine) learned(ch *channel, e extent, first uint64, grown bool, now t
 	if !grown {
 		return
 	}
-	ch.cursor = min(ch.cursor, first)
+	ch.missed(extent{first, e.to})
 	ch.forgive()
+	m.overtake(ch, extent{first, e.to}, now)
 	m.eager(ch, now)
-}
-
-// survey asks the peer what it has, where that is not known and matters: in all
-// that is to be downloaded. Single reads ask for their own window.
-func (m *machine) survey(ch *channel) {
-	c := ch.core
-	if !c.download || !c.reads() || !ch.them.synced {
-		return
-	}
-	end := min(c.length, ch.them.length)
-	for at := ch.blocks.prefix; at < end; at = (at/wantWindow + 1) * wantWindow {
-		if !m.want(ch, at) {
-			return
-		}
-	}
-}
-
-// want asks the peer once to tell what it has in the window of a block.
-func (m *machine) want(ch *channel, block uint64) bool {
-	w := block / wantWindow
-	if _, done := ch.wanted[w]; done {
-		return true
-	}
-	if len(ch.wanted) >= maxWindows {
-		return false
-	}
-	if ch.wanted == nil {
-		ch.wanted = make(map[uint64]struct{})
-	}
-	ch.wanted[w] = struct{}{}
-	m.tell(ch, wire.Want{Start: w * wantWindow, Length: wantWindow})
-	return true
 }
 
 // wants takes a want. Lengths that the protocol does not know are ignored, and

@@ -62,6 +62,29 @@ func (s *blockSet) word(start uint64) uint32 {
 	return w
 }
 
+// nextPage gives the first page from n on of which something is set.
+func (s *blockSet) nextPage(n uint64) (next uint64, ok bool) {
+	if n*pageBits < s.prefix || s.pages[n] != nil {
+		return n, true
+	}
+	for k := range s.pages {
+		if k > n && (!ok || k < next) {
+			next, ok = k, true
+		}
+	}
+	return next, ok
+}
+
+// next gives a block from i on before which nothing is set: i, or the start of a
+// page.
+func (s *blockSet) next(i uint64) uint64 {
+	n, ok := s.nextPage(i / pageBits)
+	if !ok {
+		return ^uint64(0)
+	}
+	return max(i, n*pageBits)
+}
+
 // add notes [from, to), as far as blocks beyond the prefix lie below limit. It
 // reports the first block that is new.
 func (s *blockSet) add(from, to, limit uint64) (first uint64, grown bool) {

@@ -41,14 +41,16 @@ type channel struct {
 	lastID                uint64
 	lateLeft              int // answers to cancelled requests that may still come
 	pushes                int
-	wanted                map[uint64]struct{} // windows we sent a want for
-	cursor                uint64              // every block before it was looked at for a download
-	behind                bool                // too short to prove what we lack, until it or our tree grows
-	short                 bool                // it was too short for something,
-	shortAt               uint64              // when core.proofs was this
-	noUpgrade, noManifest bool                // asked and not given, until its state or ours changes
-	noFork                bool                // the same for a higher fork
-	probe                 *probe              // a proof of it did not hold; nil where there is no doubt
+	wanted                []wanted // windows we sent a want for, the oldest first
+	surveyed              uint64   // what the peer has before it is not asked for again
+	cursor                uint64   // every block before it was looked at, where blocks are downloaded in order
+	plan                  *plan    // where they are not
+	behind                bool     // too short to prove what we lack, until it or our tree grows
+	short                 bool     // it was too short for something,
+	shortAt               uint64   // when core.proofs was this
+	noUpgrade, noManifest bool     // asked and not given, until its state or ours changes
+	noFork                bool     // the same for a higher fork
+	probe                 *probe   // a proof of it did not hold; nil where there is no doubt
 
 	answers map[uint64]*served // by id; what it asked
 	wanting []window           // stretches it wants to hear about
@@ -262,6 +264,11 @@ func (m *machine) unbind(ch *channel, now time.Time) {
 	}
 	ch.answers, ch.wanting, ch.news = nil, nil, nil
 	ch.blocks.clear()
+	for _, x := range c.channels {
+		if x.plan != nil { // what the peer had gets rarer
+			x.plan.again()
+		}
+	}
 	m.changed = true
 	for _, r := range ch.underWay() {
 		m.release(r)

@@ -59,9 +59,22 @@ func (m *machine) leave(c *core, f *fetch, now time.Time) {
 	}
 	r := f.request
 	m.finish(c, f, nil)
-	if r != nil && !r.applying && !r.over && !(c.download && r.kind == forBlock) {
-		m.cancel(r)
-		m.fill(r.ch.peer, now)
+	if w := f.want; w.kind == forBlock && c.wishes(w.index) {
+		if r == nil { // the download may have passed it by
+			m.missed(c, extent{w.index, w.index + 1}, now)
+		}
+		return
+	}
+	for r != nil {
+		twin := r.twin
+		if !r.applying && !r.over {
+			m.cancel(r)
+			m.fill(r.ch.peer, now)
+		}
+		r = twin
+		if r != nil && r.over {
+			break
+		}
 	}
 }
 

@@ -29,14 +29,20 @@ const (
 
 	maxSignature = 64 << 10 // bytes; what lies behind the proofs in it is kept and sent on
 
-	wantWindow = wire.WantWindow // blocks in a want of ours
+	wantWindow    = wire.WantWindow // blocks in a want of ours
+	surveyWindows = 64              // windows of a download that a peer is asked about at a time
 )
 
 // How much we ask of one peer at a time.
 const (
 	windowRequests = 512
 	windowBytes    = 8 << 20
-	windowReads    = 64 // more, for reads that somebody waits for
+	windowFirst    = 64 << 10               // bytes, before an answer came
+	windowLeast    = 64 << 10               // bytes
+	windowTime     = 100 * time.Millisecond // of answers that are asked for at a time
+	windowReads    = 64                     // more, for reads that somebody waits for
+	requestCost    = 256                    // bytes that a request counts for beside its block
+	bestFor        = 30 * time.Second       // the shortest latency counts
 )
 
 // When a peer counts as slow, silent or gone.
@@ -46,10 +52,21 @@ const (
 	stallAfter  = 5 * time.Second   // no answer and no bytes: requests move on
 	silentAfter = 30 * time.Second  // no answer, though bytes come that can be none
 	moveAfter   = 10 * time.Second  // a read or an upgrade is not answered, and others can
+	skipAfter   = 2 * time.Second   // a block is not answered, and later requests are
 	giveUpAfter = 120 * time.Second // a request is not answered, but later ones are, or others can
 	progress    = 1 << 10           // bytes in stallAfter that may be part of an answer
+	lateFor     = 256               // answers that make up for one failure
 	restFirst   = 5 * time.Second   // a slow peer is asked nothing for this long,
 	restMost    = 2 * time.Minute   // twice as long each time, at most this
 	diskPause   = 30 * time.Second  // a core that the disk did not take is not fetched
 	tickEvery   = 500 * time.Millisecond
+)
+
+// When a block is asked of a second peer.
+const (
+	hedgeAfter    = 200 * time.Millisecond // it would take that much longer from the first
+	maxHedges     = 16                     // under way at one peer
+	hedgeTries    = 8                      // requests of one peer for which nobody is found, until the next tick
+	overtakeAfter = 20 * time.Millisecond  // the same, of a block that a peer has just got
+	maxOvertake   = 64                     // blocks of one announcement that are looked at
 )

@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"math"
+	"math/rand/v2"
 	"time"
 
 	"multicore/hypercore"
@@ -41,6 +43,9 @@ type machine struct {
 	dependents map[hypercore.DiscoveryKey][]*core
 	reached    map[hypercore.DiscoveryKey]struct{}
 
+	random    *rand.Rand // decides between equals
+	surveying []*core    // more wants are to be sent
+
 	woken   []*peer
 	notes   []note
 	closers []func()
@@ -56,8 +61,10 @@ type note struct {
 	args []any
 }
 
-func newMachine() *machine {
+// newMachine gives a machine that decides between equals as the seed says.
+func newMachine(seed uint64) *machine {
 	return &machine{
+		random:     rand.New(rand.NewPCG(seed, 0)),
 		cores:      make(map[hypercore.DiscoveryKey]*core),
 		reached:    make(map[hypercore.DiscoveryKey]struct{}),
 		dependents: make(map[hypercore.DiscoveryKey][]*core),
@@ -95,7 +102,11 @@ type core struct {
 	hasManifest              bool
 	writable, held           bool
 
-	download  bool
+	whole     bool // every block is to be downloaded
+	download  bool // or some are
+	spans     []*span
+	aheads    []*span   // are about to be read
+	surveying bool      // in machine.surveying
 	proofs    uint64    // stored so far
 	broken    error     // why nothing is fetched: the log failed, or the disk did not take it
 	retryAt   time.Time // then it is tried again; zero: never
@@ -147,7 +158,7 @@ func (c *core) load() {
 	}
 	c.average = 1 << 10
 	if h.Length > 0 {
-		c.average = int(min(h.ByteLength()/h.Length, hypercore.MaxBlock)) + 64
+		c.average = int(min(h.ByteLength()/h.Length, hypercore.MaxBlock)) + requestCost
 	}
 }
 
@@ -195,18 +206,17 @@ func (m *machine) attach(c *core, a *attachment, now time.Time) {
 
 // reset follows a change of the attachments.
 func (m *machine) reset(c *core, now time.Time) {
-	before := c.download
-	c.download = false
+	before := c.whole
+	c.whole = false
 	for _, a := range c.attached {
-		c.download = c.download || a.download
+		c.whole = c.whole || a.download
+	}
+	c.download = c.whole || len(c.spans) > 0
+	if c.whole && !before {
+		m.wished(c, extent{0, math.MaxUint64}, now)
 	}
 	for _, ch := range c.channels {
 		m.dirty(ch, dueSync)
-		if c.download && !before {
-			ch.cursor = 0
-			m.survey(ch)
-			m.eager(ch, now)
-		}
 	}
 }
 
@@ -248,6 +258,7 @@ func (m *machine) abandon(c *core) {
 	c.waiting = nil
 	m.endRefreshes(c, ErrClosed)
 	defer func() { c.reorg = nil }()
+	c.endSpans(ErrClosed)
 	for _, ch := range c.channels {
 		for _, r := range ch.underWay() {
 			if !r.applying {
@@ -307,6 +318,7 @@ func (m *machine) tick(now time.Time) (idle []*peer) {
 			m.watch(c)
 		}
 	}
+	m.surveyOn()
 	return idle
 }
 
@@ -318,8 +330,5 @@ func (m *machine) mend(c *core, now time.Time) {
 	c.broken = nil
 	m.tryReorganise(c, now)
 	m.tryUpgrade(c, now)
-	for _, ch := range c.channels {
-		ch.cursor = 0
-		m.eager(ch, now)
-	}
+	m.wished(c, extent{0, math.MaxUint64}, now)
 }

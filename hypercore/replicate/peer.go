@@ -58,7 +58,11 @@ type peer struct {
 	onWire    int       // requests that were sent and are not answered
 	restUntil time.Time // slow: nothing is asked before
 	strikes   uint
-	late      int // times that its requests were moved to others
+	late      int // times that it let requests lie, lately
+	failedAt  time.Time
+	lateAt    uint64 // delivery.answers at the last change of it
+	hedges    int    // requests under way that another peer was asked before
+	delivery  delivery
 
 	awake bool
 	gone  bool
@@ -108,6 +112,7 @@ func (m *machine) addPeer(name string, initiator bool, hash [64]byte, now time.T
 		refused:  make(map[hypercore.DiscoveryKey]struct{}),
 		reopens:  make(map[hypercore.DiscoveryKey]reopening),
 		pages:    maxPages,
+		delivery: delivery{window: windowFirst},
 		heard:    now, answered: now, moved: now, looked: now,
 		refusals: bucket{at: now},
 	}
@@ -196,6 +201,7 @@ func (m *machine) sending(p *peer, list []outgoing, now time.Time) {
 				p.answered, p.anew = now, true
 			}
 			r.onWire, r.sent = true, now
+			r.left, r.deliveredBefore = now, p.delivery.delivered
 			p.onWire++
 		}
 	}
@@ -203,60 +209,6 @@ func (m *machine) sending(p *peer, list []outgoing, now time.Time) {
 
 // resting says that p was slow and is asked nothing until the rest is over.
 func (p *peer) resting(now time.Time) bool { return now.Before(p.restUntil) }
-
-// room says whether one more request fits the window.
-func (p *peer) room(read bool) bool {
-	if read {
-		return p.inflight < windowRequests+windowReads
-	}
-	return p.inflight < windowRequests && (p.inflightSize < windowBytes || p.inflight == 0)
-}
-
-// relieve moves requests away from a peer that does not answer.
-func (m *machine) relieve(p *peer, now time.Time) {
-	silence, flows := now.Sub(p.answered), now.Sub(p.moved) <= stallAfter
-	stalled := silence > stallAfter && !flows || silence > silentAfter && !(flows && p.mayAnswer())
-	asked := p.asked[:0]
-	var late, moved []*request
-	for _, r := range p.asked {
-		if r.over {
-			continue
-		}
-		asked = append(asked, r)
-		age := now.Sub(r.sent)
-		switch {
-		case r.applying:
-		case r.ready && (stalled && age > stallAfter || age > giveUpAfter && p.newest.After(r.sent)):
-			late = append(late, r)
-		case r.kind == forBlock && r.fetch == nil:
-			if age > silentAfter {
-				moved = append(moved, r)
-			}
-		case age > moveAfter && m.elsewhere(r, now) != nil:
-			moved = append(moved, r)
-		}
-	}
-	clear(p.asked[len(asked):])
-	p.asked = asked
-	moved = slices.DeleteFunc(moved, func(r *request) bool {
-		return r.kind == forBlock && r.fetch == nil && !m.move(r, now)
-	})
-	if len(late)+len(moved) > 0 {
-		p.late++
-	}
-	if len(late) > 0 {
-		m.note("peer is slow, its requests move to others", "peer", p.name, "requests", len(late))
-		m.rest(p, now)
-	} else if !p.restUntil.IsZero() && !p.resting(now) {
-		m.wakeUp(p, now)
-	}
-	for _, r := range append(late, moved...) {
-		if !r.over {
-			m.cancel(r)
-			m.again(r, now)
-		}
-	}
-}
 
 // move gives a block of a download to another peer, if one has room for it: one
 // that sends no more than it must to look alive must not hold it for long.
@@ -274,7 +226,7 @@ func (m *machine) move(r *request, now time.Time) bool {
 // that one for long.
 func (m *machine) elsewhere(r *request, now time.Time) *channel {
 	for _, ch := range r.ch.core.channels {
-		if ch.peer == r.ch.peer || ch.peer.late > r.ch.peer.late {
+		if ch.peer == r.ch.peer || ch.peer.late > r.ch.peer.late || r.twin != nil && r.twin.ch.peer == ch.peer {
 			continue
 		}
 		switch {
@@ -291,7 +243,7 @@ func (m *machine) elsewhere(r *request, now time.Time) *channel {
 				return ch
 			}
 		case r.kind == forBlock:
-			if ch.downloads(r.index, now) && ch.peer.room(false) {
+			if ch.gives(r.index, now) && ch.peer.room(false) {
 				return ch
 			}
 		}

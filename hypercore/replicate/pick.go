@@ -12,8 +12,8 @@ import (
 // scanWords bounds how far one search for a block to download looks.
 const scanWords = 1 << 15
 
-// assign asks the most reliable and then least busy peer that has it for what
-// somebody waits for, or lists it as waiting.
+// assign asks the most reliable of the peers that have it for what somebody
+// waits for, of equals the one that will answer first; or lists it as waiting.
 func (m *machine) assign(c *core, f *fetch, now time.Time) {
 	if f.over || f.request != nil {
 		return
@@ -30,7 +30,8 @@ func (m *machine) assign(c *core, f *fetch, now time.Time) {
 		}
 		if !ch.peer.room(true) {
 			full = true
-		} else if best == nil || cmp.Or(cmp.Compare(ch.peer.late, best.peer.late), cmp.Compare(ch.peer.inflight, best.peer.inflight)) < 0 {
+		} else if best == nil || cmp.Or(cmp.Compare(ch.peer.late, best.peer.late),
+			cmp.Compare(ch.peer.wait(), best.peer.wait()), cmp.Compare(ch.peer.inflight, best.peer.inflight)) < 0 {
 			best = ch
 		}
 	}
@@ -73,8 +74,7 @@ func (ch *channel) serves(f *fetch, now time.Time) bool {
 	end := min(ch.core.length, ch.them.length)
 	switch f.want.kind {
 	case forBlock:
-		_, denied := ch.denied[f.want.index]
-		return f.want.index < end && ch.blocks.has(f.want.index) && !denied
+		return f.want.index < end && ch.blocks.has(f.want.index) && !ch.refused(f.want.index)
 	case forNode:
 		_, hi := merkle.Span(f.want.index)
 		return hi/2 < end
@@ -83,19 +83,13 @@ func (ch *channel) serves(f *fetch, now time.Time) bool {
 	}
 }
 
-// downloads says whether a peer can be asked for a block of a download.
-func (ch *channel) downloads(i uint64, now time.Time) bool {
-	_, denied := ch.denied[i]
-	return ch.usable(now) && !ch.behind && i < min(ch.core.length, ch.them.length) && ch.blocks.has(i) && !denied
-}
-
 // eager looks for work for a peer after something changed on a channel.
 func (m *machine) eager(ch *channel, now time.Time) {
 	if ch.state != open {
 		return
 	}
 	ch.read()
-	if ch.core.download && !ch.isHungry {
+	if ch.core.downloads() && !ch.isHungry {
 		ch.isHungry = true
 		ch.peer.hungry = append(ch.peer.hungry, ch)
 	}
@@ -131,7 +125,7 @@ func (m *machine) fill(p *peer, now time.Time) {
 		ch := p.hungry[0]
 		p.hungry = p.hungry[1:]
 		more := false
-		if ch.state == open && ch.core.download && ch.core.reads() && ch.usable(now) && !ch.behind {
+		if ch.state == open && ch.core.downloads() && ch.core.reads() && ch.usable(now) && !ch.behind {
 			more = m.downloadFrom(ch, now)
 		}
 		if !more {
@@ -170,12 +164,25 @@ func (m *machine) readFrom(ch *channel, now time.Time) bool {
 }
 
 // downloadFrom asks for a few blocks of a core in turn. False: it has no more.
+// What somebody is about to read goes first. A swarm is asked for the rarest
+// blocks, but peers that have everything in order: that suits disks and needs
+// the fewest nodes.
 func (m *machine) downloadFrom(ch *channel, now time.Time) bool {
+	rare := ch.core.diverse()
 	for range 32 {
 		if !ch.peer.room(false) {
 			return true
 		}
-		i, ok, looked := ch.nextDownload()
+		i, ok, looked := ch.nextAhead()
+		switch {
+		case ok:
+		case !ch.core.download:
+			return false
+		case rare:
+			i, ok, looked = m.nextRare(ch)
+		default:
+			i, ok, looked = ch.nextInOrder()
+		}
 		if !ok {
 			return !looked
 		}
@@ -184,16 +191,18 @@ func (m *machine) downloadFrom(ch *channel, now time.Time) bool {
 	return true
 }
 
-// nextDownload finds the next block that is not held, not under way, and that
+// nextInOrder finds the next block that is not held, not under way, and that
 // the peer has. looked is false where the search stopped before the end.
-func (ch *channel) nextDownload() (block uint64, ok, looked bool) {
-	c := ch.core
-	end := min(c.length, ch.them.length)
+func (ch *channel) nextInOrder() (block uint64, ok, looked bool) {
+	c, end := ch.core, ch.end()
 	ch.cursor = max(ch.cursor, min(c.contiguous, end))
 	var held [64]uint32
 	for scanned, n := 0, 1; ch.cursor < end; n = len(held) {
 		if scanned > scanWords {
 			return 0, false, false
+		}
+		if n > 1 {
+			ch.cursor = min(ch.blocks.next(c.desiredFrom(ch.cursor)), end)
 		}
 		start := ch.cursor &^ 31
 		words := held[:min(uint64(n), (end-start+31)/32)]
@@ -201,16 +210,13 @@ func (ch *channel) nextDownload() (block uint64, ok, looked bool) {
 		scanned += len(words)
 		for w, have := range words {
 			at := start + 32*uint64(w)
-			miss := ^have & ch.blocks.word(at)
+			miss := ch.lacking(at, have, end)
 			if at < ch.cursor {
 				miss &= ^uint32(0) << (ch.cursor - at)
 			}
 			for ; miss != 0; miss &= miss - 1 {
 				i := at + uint64(bits.TrailingZeros32(miss))
-				if i >= end {
-					break
-				}
-				if _, denied := ch.denied[i]; !denied && c.inflight[i] == nil {
+				if !ch.refused(i) && c.inflight[i] == nil {
 					ch.cursor = i + 1
 					return i, true, true
 				}

@@ -200,12 +200,13 @@ func (s *Swarm) install(c *core, session *hypercore.Reorganisation) {
 // void, and peers are told what is gone.
 func (m *machine) truncated(c *core, from, to uint64, now time.Time) {
 	c.load()
+	c.restartSpans()
 	for _, ch := range c.channels {
 		if from < to {
 			m.tell(ch, wire.Range{Drop: true, Start: from, Length: to - from})
 		}
 		ch.news = clip(ch.news, from)
-		ch.cursor, ch.denied = 0, nil
+		ch.cursor, ch.plan, ch.surveyed, ch.denied = 0, nil, 0, nil
 		ch.behind, ch.short, ch.noUpgrade, ch.noManifest, ch.noFork = false, false, false, false, false
 		ch.forgive()
 	}

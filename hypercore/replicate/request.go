@@ -36,8 +36,14 @@ type request struct {
 	manifest bool
 	fetch    *fetch // who waits for it; nil for a download
 
-	cost     int // bytes expected, about
-	sent     time.Time
+	cost            int // bytes expected, about
+	sent            time.Time
+	left            time.Time // as sent, but never moved
+	deliveredBefore uint64    // delivery.delivered then
+	crowded         bool      // the window was full, or nearly
+	hedge           bool      // another peer was asked before
+	twin            *request  // for the same block, of another peer
+
 	ready    bool   // completed and on its way
 	erased   uint64 // Info.Erased when that began
 	onWire   bool   // counted in peer.onWire
@@ -81,6 +87,7 @@ func (m *machine) ask(ch *channel, r *request, now time.Time) {
 	}
 	p.inflight++
 	p.inflightSize += r.cost
+	r.left, r.deliveredBefore, r.crowded = now, p.delivery.delivered, 2*p.inflightSize >= p.delivery.window
 	m.push(p, outgoing{channel: ch.local, log: c.log, request: r}, 0)
 }
 
@@ -101,6 +108,9 @@ func (m *machine) release(r *request) {
 		ch.peer.onWire--
 	}
 	ch.peer.inflightSize -= r.cost
+	if r.hedge {
+		ch.peer.hedges--
+	}
 	if r.kind == forBlock && c.inflight[r.index] == r {
 		if delete(c.inflight, r.index); len(c.inflight) == 0 {
 			c.inflight = nil
@@ -115,6 +125,7 @@ func (m *machine) release(r *request) {
 	if r.fetch != nil && r.fetch.request == r {
 		r.fetch.request = nil
 	}
+	r.part()
 }
 
 // isStale says that our own state moved on while a proof was under way.
@@ -147,9 +158,8 @@ func (m *machine) again(r *request, now time.Time) {
 			m.assign(c, r.fetch, now)
 		}
 	case r.kind == forBlock:
-		for _, ch := range c.channels {
-			ch.cursor = min(ch.cursor, r.index)
-			m.eager(ch, now)
+		if c.inflight[r.index] == nil {
+			m.missed(c, extent{r.index, r.index + 1}, now)
 		}
 	case r.kind == forFork || r.kind == forPath:
 		m.tryReorganise(c, now)
@@ -196,6 +206,10 @@ func (m *machine) answer(ch *channel, d wire.Data, now time.Time) (work, error) 
 		return work{}, err
 	}
 	m.praise(r, now)
+	if r.kind == forBlock || ch.peer.delivery.answers == 0 {
+		ch.peer.delivery.measured(r, now)
+		ch.peer.forgetLate()
+	}
 	fits, err := r.fits(&d.Proof)
 	if err != nil {
 		return work{}, err
@@ -387,11 +401,12 @@ func (m *machine) took(r *request, err error, now time.Time) (on bool, fault err
 		}
 		return false, fault
 	}
-	f, c := r.fetch, ch.core
+	f, c, twin := r.fetch, ch.core, r.twin
 	m.release(r)
 	switch {
 	case err == nil:
 		c.proofs++
+		m.outrun(twin, now)
 		if f != nil {
 			m.finish(c, f, nil)
 		}

@@ -76,7 +76,7 @@ func (h *simHost) boot() {
 	h.gate = &simGate{open: true}
 	h.store = &simStore{h.machine.Boot(), storage.ID(key.Discovery()), h.gate}
 	h.flusher = hypercore.NewFlusher(h.store, logger)
-	h.swarm = New(Options{Directory: h, Log: logger})
+	h.swarm = New(Options{Directory: h, Log: logger, Seed: s.rand.Uint64() | 1})
 	h.up, h.dark, h.lent, h.flushing = true, false, 0, false
 	h.cores = make([]*simCore, len(s.logs))
 	open := func(o hypercore.Options) *hypercore.Core {

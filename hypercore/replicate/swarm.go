@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -32,6 +33,10 @@ type Options struct {
 	// together carry, which share them evenly; 0: no limit. What the streams'
 	// own transports add to that is not counted.
 	UploadLimit, DownloadLimit int64
+
+	// Seed decides between peers and blocks that are as good as each other. The
+	// same events and seed give the same requests; 0 draws one.
+	Seed uint64
 }
 
 // Swarm joins the cores of this process with its peers. Safe for concurrent use.
@@ -56,12 +61,15 @@ func New(o Options) *Swarm {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	for o.Seed == 0 {
+		o.Seed = rand.Uint64()
+	}
 	return &Swarm{
 		directory: o.Directory,
 		logger:    o.Log,
 		up:        newLimiter(o.UploadLimit),
 		down:      newLimiter(o.DownloadLimit),
-		machine:   newMachine(),
+		machine:   newMachine(o.Seed),
 		conns:     make(map[*peer]*conn),
 		changed:   make(chan struct{}),
 	}

@@ -181,11 +181,13 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 		m.reload(c, now)
 		m.announce(c, e.From, e.To)
 		m.stored(c, e.From, e.To)
+		m.progress(c, e.From, e.To, now)
 		return
 	}
 	m.reload(c, now)
 	if e.Kind == hypercore.Durable && e.From < c.length { // the length may have been seen before
 		m.announce(c, e.From, min(e.To, c.length))
+		m.progress(c, e.From, c.length, now)
 	}
 }
 
@@ -196,7 +198,13 @@ func (m *machine) reload(c *core, now time.Time) {
 	if c.length == length && c.fork == fork && c.hasManifest == manifest && c.held == held {
 		return
 	}
+	if c.fork != fork || c.length < length {
+		c.restartSpans()
+	}
 	for _, ch := range c.channels {
+		if c.fork != fork || c.length < length {
+			ch.cursor, ch.surveyed = 0, 0
+		}
 		ch.noUpgrade = false
 		m.dirty(ch, dueSync)
 		m.survey(ch)
