@@ -162,6 +162,23 @@ func (r *recorder) alias(ns Namespace, name string) (key hypercore.Key, found bo
 	return key, found, err
 }
 
+// List gives the cores that are held here, in order.
+func (s *Store) List() (list []hypercore.DiscoveryKey, err error) {
+	if err := s.records.flush(); err != nil {
+		return nil, err
+	}
+	err = s.st.View(func(tx storage.Tx) error {
+		return tx.Bucket(bucketKeys).Scan(nil, func(key, _ []byte) error {
+			if len(key) != len(hypercore.DiscoveryKey{}) {
+				return fmt.Errorf("%w: record of a core under %d bytes", storage.ErrDamaged, len(key))
+			}
+			list = append(list, hypercore.DiscoveryKey(key))
+			return nil
+		})
+	})
+	return list, err
+}
+
 // Key is the key of a core that is held here.
 func (s *Store) Key(d hypercore.DiscoveryKey) (hypercore.Key, bool) {
 	o, found, err := s.records.lookup(d)

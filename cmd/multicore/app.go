@@ -75,7 +75,7 @@ func (p *program) app() *cli.App {
 			p.initCommand(), p.appendCommand(), p.keyCommand(),
 			p.catCommand(), p.tailCommand(), p.getCommand(),
 			p.followCommand(), p.unfollowCommand(), p.lsCommand(),
-			p.statusCommand(), p.peersCommand(), p.versionCommand(),
+			p.statusCommand(), p.peersCommand(), p.verifyCommand(), p.versionCommand(),
 		},
 	}
 	for _, c := range app.Commands {

@@ -44,6 +44,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "spawn": spawn, "signal": signalSpawned, "ended": ended, "await": await, "setenv": setenv,
+			"damage": damage,
 		},
 		Condition:           condition,
 		RequireExplicitExec: true,
@@ -109,6 +110,24 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+}
+
+// damage FILE OFFSET: that byte of the file becomes another one.
+func damage(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: damage FILE OFFSET")
+	}
+	off, err := strconv.ParseInt(args[1], 10, 64)
+	ts.Check(err)
+	f, err := os.OpenFile(ts.MkAbs(args[0]), os.O_RDWR, 0)
+	ts.Check(err)
+	defer f.Close()
+	b := make([]byte, 1)
+	_, err = f.ReadAt(b, off)
+	ts.Check(err)
+	b[0]++
+	_, err = f.WriteAt(b, off)
+	ts.Check(err)
 }
 
 // spawned is a program in the background, which writes to NAME.out and

@@ -4,7 +4,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
 // ui holds the rules of output: results go to stdout, and everything else goes
@@ -14,6 +17,8 @@ type ui struct {
 	out, err io.Writer
 	json     bool
 	quiet    bool
+
+	progressing bool // a line of progress stands on the terminal
 }
 
 // result prints a line of what was asked for.
@@ -36,7 +41,37 @@ func (u *ui) note(format string, args ...any) {
 	}
 }
 
-func (u *ui) line(text string) { fmt.Fprintf(u.err, "multicore: %s\n", oneLine(text)) }
+// progress shows how far something is, on a terminal, in place of what it showed
+// before; nothing elsewhere.
+func (u *ui) progress(format string, args ...any) {
+	if u.quiet || !isTerminal(u.err) {
+		return
+	}
+	u.progressing = true
+	fmt.Fprintf(u.err, "\r\x1b[K%s", oneLine(fmt.Sprintf(format, args...)))
+}
+
+// progressEnd takes the line of progress away.
+func (u *ui) progressEnd() {
+	if u.progressing {
+		u.progressing = false
+		fmt.Fprint(u.err, "\r\x1b[K")
+	}
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+func (u *ui) line(text string) {
+	u.progressEnd()
+	fmt.Fprintf(u.err, "multicore: %s\n", oneLine(text))
+}
 
 func oneLine(text string) string {
 	return strings.Join(strings.FieldsFunc(text, func(r rune) bool { return r == '\n' || r == '\r' }), "; ")

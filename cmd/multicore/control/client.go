@@ -113,6 +113,10 @@ func (c *Client) List(ctx context.Context) ([]Followed, error) {
 	return out, err
 }
 
+func (c *Client) Verify(ctx context.Context, r VerifyRequest, emit func(Verified) error) error {
+	return stream(ctx, c, "verify", r, emit)
+}
+
 func (c *Client) Unmount(ctx context.Context, path string) error {
 	return c.unary(ctx, "unmount", nameRequest{path}, new(struct{}))
 }

@@ -21,6 +21,7 @@ type fake struct {
 	read     func(context.Context, ReadRequest, func(Item) error) error
 	follow   func(context.Context, FollowRequest) error
 	byName   func(string) error
+	verify   func(context.Context, VerifyRequest, func(Verified) error) error
 	followed []Followed
 }
 
@@ -48,6 +49,9 @@ func (f *fake) List(context.Context) ([]Followed, error)          { return f.fol
 func (f *fake) Unfollow(_ context.Context, name string) error {
 	f.called("unfollow " + name)
 	return f.byName(name)
+}
+func (f *fake) Verify(ctx context.Context, r VerifyRequest, emit func(Verified) error) error {
+	return f.verify(ctx, r, emit)
 }
 func (f *fake) Unmount(_ context.Context, path string) error {
 	f.called("unmount " + path)

@@ -127,6 +127,11 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/yield", unary(s, func(ctx context.Context, _ struct{}) (struct{}, error) {
 		return struct{}{}, s.svc.Yield(ctx)
 	}))
+	mux.HandleFunc("POST /v1/verify", streamed(s, func(ctx context.Context, r VerifyRequest, emit func(Verified) error) error {
+		ctx, done := s.waiting(ctx)
+		defer done()
+		return s.svc.Verify(ctx, r, emit)
+	}))
 	mux.HandleFunc("POST /v1/append", s.append)
 	mux.HandleFunc("POST /v1/read", s.read)
 	return checkVersion(mux)

@@ -31,6 +31,9 @@ type Service interface {
 	Unfollow(ctx context.Context, keyOrName string) error
 	// List gives the followed multicores.
 	List(ctx context.Context) ([]Followed, error)
+	// Verify reads all that is held and checks it, one core after the other. It
+	// calls emit with how far it is now and then, and at the end of each core.
+	Verify(ctx context.Context, r VerifyRequest, emit func(Verified) error) error
 	// Mounts and Unmount concern the mountpoints of this process.
 	Unmount(ctx context.Context, path string) error
 	// Yield asks a process that runs only a short command to give the store
@@ -92,6 +95,29 @@ type FollowRequest struct {
 	Key  string `json:"key"`
 	Name string `json:"name,omitempty"`
 	Wait bool   `json:"wait,omitempty"`
+}
+
+// VerifyRequest names what to verify: Path as in ReadRequest, or "" for all that
+// the store holds.
+type VerifyRequest struct {
+	Path   string `json:"path,omitempty"`
+	Repair bool   `json:"repair,omitempty"` // damaged blocks are fetched from peers again
+	// Timeout bounds the wait for each of them; 0 is 30 s.
+	Timeout time.Duration `json:"timeout,omitempty"`
+}
+
+// Verified is a core that was read, or with Done false a part of one. Fields are
+// only added.
+type Verified struct {
+	Path     string `json:"path"` // as in Status; the key of a core that belongs to none
+	Key      string `json:"key"`
+	Length   uint64 `json:"length"`
+	Blocks   uint64 `json:"blocks"` // held and right
+	Bytes    uint64 `json:"bytes"`
+	Damaged  uint64 `json:"damaged"`            // places that are not right
+	First    string `json:"first,omitempty"`    // the first of them
+	Repaired uint64 `json:"repaired,omitempty"` // blocks that were fetched again
+	Done     bool   `json:"done"`
 }
 
 // Status is the object of `multicore status --json`, version 1. Fields are

@@ -1,0 +1,153 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"math/bits"
+	"time"
+
+	"multicore/cmd/multicore/control"
+	"multicore/corestore/multicore"
+	"multicore/hypercore"
+)
+
+// progressEvery is how often somebody who waits is told how far it is.
+const progressEvery = 200 * time.Millisecond
+
+// Verify implements control.Service.
+func (n *Node) Verify(ctx context.Context, r control.VerifyRequest, emit func(control.Verified) error) error {
+	if r.Timeout <= 0 {
+		r.Timeout = n.opts.ReadTimeout
+	}
+	if r.Path != "" {
+		t, release, err := n.resolve(r.Path)
+		if err != nil {
+			return err
+		}
+		defer release()
+		cores, _ := t.view.Known()
+		for _, c := range cores {
+			if t.core == "" || t.core == c.Name {
+				path := c.Name
+				if t.remote {
+					path = t.key.String() + "/" + c.Name
+				}
+				if err := n.verify(ctx, r, path, c.Core, emit); err != nil {
+					return coded(err)
+				}
+			}
+		}
+		return nil
+	}
+	return coded(n.verifyAll(ctx, r, emit))
+}
+
+// verifyAll verifies every core of the store, those of multicores under their
+// paths.
+func (n *Node) verifyAll(ctx context.Context, r control.VerifyRequest, emit func(control.Verified) error) error {
+	followed, err := multicore.List(n.store)
+	if err != nil {
+		return err
+	}
+	for _, f := range followed {
+		if _, release, err := n.acquire(f.Key); err == nil { // else its cores go by their keys
+			defer release()
+		}
+	}
+	paths := n.paths()
+	list, err := n.store.List()
+	if err != nil {
+		return err
+	}
+	for _, d := range list {
+		key, _ := n.store.Key(d)
+		path := paths[key]
+		if path == "" {
+			path = key.String()
+		}
+		c, err := n.store.OpenDiscovery(d)
+		if errors.Is(err, hypercore.ErrDamaged) {
+			err = emit(control.Verified{Path: path, Key: key.String(), Damaged: 1, First: err.Error(), Done: true})
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		err = n.verify(ctx, r, path, c.Core, emit)
+		c.Close()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify verifies one core, and fetches again what is damaged where r says so.
+func (n *Node) verify(ctx context.Context, r control.VerifyRequest, path string, c *hypercore.Core, emit func(control.Verified) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	out := control.Verified{Path: path, Key: c.Key().String()}
+	var told time.Time
+	held := heldBlocks(c)
+	found, err := c.Verify(ctx, hypercore.VerifyOptions{Repair: r.Repair, Progress: func(sofar hypercore.Verification, of uint64) {
+		if time.Since(told) < progressEvery {
+			return
+		}
+		told = time.Now()
+		out.Length, out.Blocks, out.Bytes, out.Damaged = of, sofar.Blocks, sofar.Bytes, sofar.Damaged
+		if err := emit(out); err != nil {
+			cancel(err)
+		}
+	}})
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	out.Length, out.Blocks, out.Bytes, out.Damaged = c.Info().Length, found.Blocks, found.Bytes, found.Damaged
+	if found.First != nil {
+		out.First = found.First.Error()
+	}
+	if r.Repair && found.Damaged > 0 {
+		if out.Repaired, err = n.refetch(ctx, c, held, r.Timeout); err != nil {
+			return err
+		}
+	}
+	out.Done = true
+	return emit(out)
+}
+
+// refetch gets what was held and is not any more, of peers. Where none has it
+// the block stays away; what was repaired says how many came.
+func (n *Node) refetch(ctx context.Context, c *hypercore.Core, held []uint32, timeout time.Duration) (repaired uint64, err error) {
+	for w, word := range held {
+		for ; word != 0; word &= word - 1 {
+			i := uint64(w*32 + bits.TrailingZeros32(word))
+			if c.Has(i) {
+				continue
+			}
+			wait, cancel := context.WithTimeout(ctx, timeout)
+			_, err := c.Get(wait, i)
+			cancel()
+			if ctx.Err() != nil {
+				return repaired, ctx.Err()
+			}
+			if err != nil {
+				n.log.Warn("a damaged block could not be fetched again", "core", c.DiscoveryKey().String(), "block", i, "err", err)
+				return repaired, nil // who lacks one lacks others: no wait for each
+			}
+			repaired++
+		}
+	}
+	return repaired, nil
+}
+
+func heldBlocks(c *hypercore.Core) []uint32 {
+	words := make([]uint32, (c.Info().Length+31)/32)
+	c.Held(0, words)
+	return words
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/urfave/cli/v2"
+
+	"multicore/cmd/multicore/control"
+	"multicore/cmd/multicore/node"
+)
+
+func (p *program) verifyCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "verify",
+		Usage:     "read everything that is held and check each hash and signature",
+		ArgsUsage: "[PATH]",
+		Description: "Without PATH all that the store holds. The first bad place of each core is named;\nthe exit code is 5 where something is damaged and was not repaired.\n\n" +
+			example("multicore verify", "multicore verify --repair KEY/core-3"),
+		Flags: readFlags(&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged from peers again", EnvVars: env("repair")}),
+		Action: func(c *cli.Context) error {
+			if err := arguments(c, 0, 1); err != nil {
+				return err
+			}
+			timeout, err := positive(c, "read-timeout")
+			if err != nil {
+				return err
+			}
+			r := control.VerifyRequest{Path: c.Args().First(), Repair: c.Bool("repair"), Timeout: timeout}
+			var o node.Options
+			if r.Repair {
+				if o.Network, err = network(c); err != nil {
+					return err
+				}
+			}
+			return p.with(c.Context, o, func(ctx context.Context, s *session) error {
+				ctx, cancel := s.untilYielded(ctx)
+				defer cancel()
+				v := verifying{program: p}
+				err := s.Verify(ctx, r, v.show)
+				if context.Cause(ctx) == errYielded {
+					return errYielded
+				}
+				if err == nil {
+					err = v.verdict()
+				}
+				return err
+			})
+		},
+	}
+}
+
+// verifying prints what Verify tells.
+type verifying struct {
+	*program
+	cores   int
+	damaged int // cores that are not right yet
+	list    []control.Verified
+}
+
+func (v *verifying) show(c control.Verified) error {
+	if !c.Done {
+		v.progress("%s: %d of %d blocks, %s", c.Path, c.Blocks, c.Length, amount(c.Bytes))
+		return nil
+	}
+	v.cores++
+	unrepaired := c.Damaged > 0 && c.Repaired == 0
+	if unrepaired {
+		v.damaged++
+	}
+	if v.json {
+		v.list = append(v.list, c)
+		return nil
+	}
+	v.progressEnd()
+	if c.Damaged == 0 {
+		return v.result("%s: %d of %d blocks are here, %s, all right", c.Path, c.Blocks, c.Length, amount(c.Bytes))
+	}
+	text := fmt.Sprintf("%s: %d places are damaged, the first: %s", c.Path, c.Damaged, c.First)
+	if c.Damaged == 1 {
+		text = fmt.Sprintf("%s: %s", c.Path, c.First)
+	}
+	if c.Repaired > 0 {
+		text += fmt.Sprintf("; %d blocks were fetched again", c.Repaired)
+	}
+	return v.result("%s", text)
+}
+
+// verdict ends with the exit code.
+func (v *verifying) verdict() error {
+	if v.json {
+		if v.list == nil {
+			v.list = []control.Verified{}
+		}
+		if err := v.object(struct {
+			V     int                `json:"v"`
+			Cores []control.Verified `json:"cores"`
+		}{1, v.list}); err != nil {
+			return err
+		}
+	}
+	if v.damaged > 0 {
+		return &control.Error{Code: control.Verify, Text: fmt.Sprintf("%d of %d cores are damaged; peers may have what is lost: multicore verify --repair", v.damaged, v.cores)}
+	}
+	return nil
+}
