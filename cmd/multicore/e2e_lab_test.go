@@ -96,7 +96,8 @@ func (l *lab) command(ctx context.Context, args ...string) *exec.Cmd {
 	args = append(l.ns[:len(l.ns):len(l.ns)], args...)
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Dir, cmd.Env = l.dir, l.env
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// SIGTERM where this process ends without its cleanups, as go test -timeout does.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
 	return cmd
