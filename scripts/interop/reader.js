@@ -33,9 +33,20 @@ function sum (blocks) {
 
 async function follow (n, core) {
   console.log(`core-${n} has ${core.length}`)
-  for (let i = 0; ; i++) {
-    const block = await core.get(i)
-    if (block.length < 200) console.log(`Block ${i} in core-${n}: ${JSON.stringify(block.toString())}`)
+  let i = 0
+  let interrupt
+  core.on('truncate', (length, fork) => {
+    console.log(`core-${n} truncated to ${length}, fork ${fork}`)
+    i = Math.min(i, length)
+    interrupt()
+  })
+  while (true) {
+    const at = i
+    const truncated = new Promise((resolve) => { interrupt = () => resolve(null) })
+    const block = await Promise.race([core.get(at), truncated])
+    if (block === null) continue // what it waited for may never come
+    i = at + 1
+    if (block.length < 200) console.log(`Block ${at} in core-${n}: ${JSON.stringify(block.toString())}`)
   }
 }
 

@@ -10,6 +10,7 @@
 //   /lines CORE COUNT        appends COUNT lines in one batch, line i being
 //                            "line i " and i mod 50 times an x
 //   /clear CORE START END    drops the blocks START to END-1
+//   /truncate CORE LENGTH    goes back to the first LENGTH blocks
 //
 // PRIMARY_KEY (64 hex digits) in the environment makes the store's keys. With
 // LATE the cores are opened, and made, only when the first line was read.
@@ -32,6 +33,10 @@ const commands = {
 
   async '/clear' (core, start, end) {
     await core.clear(start, end)
+  },
+
+  async '/truncate' (core, length) {
+    await core.truncate(length)
   }
 }
 
