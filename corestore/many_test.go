@@ -206,6 +206,11 @@ func manyRead(ctx context.Context, s *Store, swarm *replicate.Swarm, dir string,
 	if err != nil {
 		return err
 	}
+	stream, err := net.Dial("tcp", string(address))
+	if err != nil {
+		return err
+	}
+	go swarm.Serve(ctx, replicate.Conn{Stream: stream, Peer: "writer"})
 	began := time.Now()
 	cores := make([]*Core, count)
 	for i := range cores {
@@ -215,11 +220,6 @@ func manyRead(ctx context.Context, s *Store, swarm *replicate.Swarm, dir string,
 		swarm.Attach(cores[i].Core, replicate.AttachOptions{Download: true})
 	}
 	opened := time.Since(began)
-	stream, err := net.Dial("tcp", string(address))
-	if err != nil {
-		return err
-	}
-	go swarm.Serve(ctx, replicate.Conn{Stream: stream, Peer: "writer"})
 	for _, c := range cores {
 		for {
 			changed := c.Changed()
