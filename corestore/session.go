@@ -12,25 +12,31 @@ import (
 // unloads the core.
 type Core struct {
 	*hypercore.Core
-	end func() error
+	store  *Store
+	shared *shared
+	once   sync.Once
+	err    error // of Close
 }
 
 // Close ends the session. Safe twice. The core must not be used through it
 // afterwards.
-func (c *Core) Close() error { return c.end() }
+func (c *Core) Close() error {
+	c.once.Do(func() { c.err = c.store.end(c.shared) })
+	return c.err
+}
 
 // shared is an open core, or one that is being opened or closed. Who made it
-// opens the core, then closes ready. When it is unloaded gone is closed.
+// opens the core, then ends ready. When it is unloaded gone is closed.
 type shared struct {
 	key   hypercore.Key
 	refs  int // sessions and those who wait for ready; under Store.mu; 0 means unloading
-	ready chan struct{}
+	ready sync.WaitGroup
 	core  *hypercore.Core // valid after ready; nil if err
 	err   error
 
 	unload sync.Once
-	gone   chan struct{}
-	endErr error // valid after gone
+	gone   chan struct{} // made when refs becomes 0
+	endErr error         // valid after unload
 }
 
 // OpenName opens the writable core of a name, making it at first use. Where the
@@ -103,25 +109,27 @@ func (s *Store) session(o origin, pair *hypercore.KeyPair, unheld uint64) (*Core
 		}
 		c := s.open[d]
 		if c == nil {
-			c = &shared{key: o.key, refs: 1, ready: make(chan struct{}), gone: make(chan struct{})}
+			c = &shared{key: o.key, refs: 1}
+			c.ready.Add(1)
 			s.open[d] = c
 			s.mu.Unlock()
 			c.core, c.err = s.openCore(o, pair, unheld)
-			close(c.ready)
+			c.ready.Done()
 		} else if c.refs == 0 {
+			gone := c.gone
 			s.mu.Unlock()
-			<-c.gone
+			<-gone
 			continue
 		} else {
 			c.refs++
 			s.mu.Unlock()
-			<-c.ready
+			c.ready.Wait()
 		}
 		if c.err != nil {
 			s.end(c)
 			return nil, c.err
 		}
-		return &Core{Core: c.core, end: sync.OnceValue(func() error { return s.end(c) })}, nil
+		return &Core{Core: c.core, store: s, shared: c}, nil
 	}
 }
 
@@ -150,6 +158,9 @@ func (s *Store) end(c *shared) error {
 	s.mu.Lock()
 	c.refs--
 	last := c.refs == 0
+	if last {
+		c.gone = make(chan struct{})
+	}
 	s.mu.Unlock()
 	if !last {
 		return nil
@@ -159,15 +170,17 @@ func (s *Store) end(c *shared) error {
 
 // unload closes the core of c once, and forgets it.
 func (s *Store) unload(c *shared) error {
-	<-c.ready
+	c.ready.Wait()
 	c.unload.Do(func() {
 		if c.core != nil {
 			c.endErr = c.core.Close()
 		}
 		s.mu.Lock()
 		delete(s.open, c.key.Discovery())
+		if c.gone != nil {
+			close(c.gone)
+		}
 		s.mu.Unlock()
-		close(c.gone)
 	})
 	return c.endErr
 }

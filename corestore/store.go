@@ -164,7 +164,7 @@ func (s *Store) Release() error {
 	s.mu.Unlock()
 	var errs []error
 	for _, c := range opened {
-		if <-c.ready; c.core != nil {
+		if c.ready.Wait(); c.core != nil {
 			errs = append(errs, releaseHold(c.core))
 		}
 	}

@@ -1,6 +1,9 @@
 package merkle
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // maxPath bounds the nodes of one path; a tree of MaxLength is 52 levels high.
 const maxPath = 64
@@ -44,7 +47,7 @@ func Check(t Tree, nodes NodeReader, p *Proof, signed func(Tree) error) (*Change
 			return nil, err
 		}
 		change.Upgraded = true
-		change.Tree = Tree{Fork: t.Fork, Length: length, Roots: c.growth.roots}
+		change.Tree = Tree{Fork: t.Fork, Length: length, Roots: slices.Clone(c.growth.roots)}
 		change.Signature = p.Upgrade.Signature
 	}
 	if err := c.confirm(); err != nil {

@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"crypto/subtle"
 	"errors"
+	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"multicore/hypercore"
@@ -71,13 +74,13 @@ func (c *conn) perform(works []work) error {
 	}
 	for len(works) > 0 {
 		n := 0
-		for n < len(works) && works[n].plain() && works[n].log == works[0].log {
+		for n < len(works) && works[n].plain() {
 			n++
 		}
 		var err error
 		switch w := works[0]; {
 		case n > 0:
-			err = c.apply(works[:n])
+			err = c.applyEach(works[:n])
 		case w.probed != nil:
 			n = 1
 			outcome := w.log.CheckConflict(w.proof)
@@ -96,6 +99,46 @@ func (c *conn) perform(works []work) error {
 // plain says whether the answer goes to Apply.
 func (w work) plain() bool {
 	return w.probed == nil && w.request.kind != forFork && w.request.kind != forPath
+}
+
+// applyEach gives answers to their logs: those for one log in order, several logs
+// at a time, since checking and storing are most of the work.
+func (c *conn) applyEach(works []work) error {
+	if !slices.ContainsFunc(works, func(w work) bool { return w.log != works[0].log }) {
+		return c.apply(works)
+	}
+	byLog := make(map[log]int)
+	var groups [][]work
+	for _, w := range works {
+		g, ok := byLog[w.log]
+		if !ok {
+			g = len(groups)
+			byLog[w.log] = g
+			groups = append(groups, nil)
+		}
+		groups[g] = append(groups[g], w)
+	}
+	errs := make([]error, len(groups))
+	var next atomic.Int64
+	work := func() {
+		for g := int(next.Add(1)) - 1; g < len(groups); g = int(next.Add(1)) - 1 {
+			if errs[g] = c.apply(groups[g]); errs[g] != nil {
+				next.Add(int64(len(groups))) // the stream ends: nothing more is taken from it
+			}
+		}
+	}
+	var others sync.WaitGroup
+	for range min(len(groups), c.swarm.appliers) - 1 {
+		others.Go(work)
+	}
+	work()
+	others.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // apply gives answers for one log to it.

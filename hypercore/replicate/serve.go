@@ -80,8 +80,15 @@ func (m *machine) requested(ch *channel, q wire.Request) error {
 func (m *machine) cancelled(ch *channel, id uint64) {
 	if s := ch.answers[id]; s != nil {
 		s.over = true
-		delete(ch.answers, id)
+		ch.answered(id)
 		ch.peer.waiting--
+	}
+}
+
+// answered forgets a request; most channels have none most of the time.
+func (ch *channel) answered(id uint64) {
+	if delete(ch.answers, id); len(ch.answers) == 0 {
+		ch.answers = nil
 	}
 }
 
@@ -96,7 +103,7 @@ func (m *machine) nextServed(p *peer) *served {
 	}
 	s.over = true
 	p.waiting--
-	delete(s.ch.answers, s.id)
+	s.ch.answered(s.id)
 	return s
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"time"
 
@@ -44,6 +45,7 @@ type Swarm struct {
 	directory Directory
 	logger    *slog.Logger
 	up, down  *rate.Limiter // over all streams; nil: no limit
+	appliers  int           // logs that one stream's answers are given to at a time
 
 	attaching sync.Mutex // one Attach or Detach at a time
 
@@ -69,6 +71,7 @@ func New(o Options) *Swarm {
 		logger:    o.Log,
 		up:        newLimiter(o.UploadLimit),
 		down:      newLimiter(o.DownloadLimit),
+		appliers:  runtime.GOMAXPROCS(0),
 		machine:   newMachine(o.Seed),
 		conns:     make(map[*peer]*conn),
 		changed:   make(chan struct{}),
