@@ -275,3 +275,31 @@ func TestInteropWriter(t *testing.T) {
 		}
 	})
 }
+
+// TestInteropReadme: the lines that the README tells JavaScript users to type do
+// what it says.
+func TestInteropReadme(t *testing.T) {
+	l := newInterop(t)
+	l.sh("echo 'hello, world' | multicore --store G append")
+	key := strings.Fields(l.must("multicore", "--store", "G", "key"))[0]
+	l.serve("G", "--hypercore-listen", "127.0.0.1:0")
+	_, port, _ := strings.Cut(l.hypercoreTCP("G"), ":")
+
+	readme, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, _ := strings.Cut(string(readme), "and in Node, with `npm install corestore`:\n")
+	code, _, found := strings.Cut(after, "\nThe other way round")
+	if !found || strings.Count(code, "4977") != 1 {
+		t.Fatalf("the README has no such lines: %q", code)
+	}
+	if err := os.WriteFile(l.path("typed.js"), []byte(strings.Replace(code, "4977", port, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.env = append(l.env, "NODE_PATH="+filepath.Join(interopDir(t), "node_modules"))
+	js := l.start("node", "typed.js", key)
+	js.expect("hello, world")
+	l.sh("echo live | multicore --store G append")
+	js.expect("live")
+}
