@@ -21,9 +21,11 @@ import (
 )
 
 const (
-	hypercoreConns      = 256 // that others opened, in all
-	hypercorePerAddress = 64  // of them from one address, loopback aside
-	hypercoreNewcomers  = 64  // of them in the handshake
+	hypercoreConns      = 256       // that others opened, in all
+	hypercorePerAddress = 64        // of them from one address, loopback aside
+	hypercoreNewcomers  = 64        // of them in the handshake
+	hypercoreStrangers  = 16        // of these from one address, loopback aside
+	hypercoreUnsent     = 256 << 10 // bytes that the kernel takes before they can leave
 	hypercoreTransport  = "hypercore-tcp"
 )
 
@@ -36,8 +38,8 @@ type javascript struct {
 	away   *away                 // by the IP address, in place of an id
 
 	mu        sync.Mutex
-	accepted  map[string]int // open streams by IP address
-	newcomers int
+	accepted  map[string]int    // open streams by IP address
+	newcomers map[string]int    // of them in the handshake
 	peers     map[string]secret // by name, once it shook hands
 	addrs     []string          // listened on
 }
@@ -68,7 +70,7 @@ func (n *Node) startJavaScript(sw swarm) error {
 	}
 	j := &javascript{
 		swarm: sw, log: n.log, static: static, away: newAway(),
-		accepted: make(map[string]int), peers: make(map[string]secret),
+		accepted: make(map[string]int), newcomers: make(map[string]int), peers: make(map[string]secret),
 	}
 	n.javascript = j
 	for _, addr := range n.o.HypercoreListen {
@@ -129,8 +131,8 @@ func (j *javascript) listen(ctx context.Context, l net.Listener) {
 			continue
 		}
 		open.Go(func() {
-			err := j.serve(ctx, tcp, false, j.settled)
-			j.leave(ip)
+			err := j.serve(ctx, tcp, false, func() { j.leave(j.newcomers, ip) })
+			j.leave(j.accepted, ip)
 			if errors.Is(err, replicate.ErrMisbehaved) && !loopback {
 				j.away.add(peer.ID(ip))
 			}
@@ -153,35 +155,35 @@ func (j *javascript) admit(ip string, loopback bool) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	total := 0
-	for _, n := range j.accepted {
-		total += n
-	}
+	total, newcomers := sum(j.accepted), sum(j.newcomers)
 	switch {
 	case total >= hypercoreConns:
 		return fmt.Errorf("%d connections are open", total)
-	case j.newcomers >= hypercoreNewcomers:
-		return fmt.Errorf("%d handshakes are under way", j.newcomers)
+	case newcomers >= hypercoreNewcomers:
+		return fmt.Errorf("%d handshakes are under way", newcomers)
+	case j.newcomers[ip] >= hypercoreStrangers && !loopback:
+		return fmt.Errorf("%d handshakes with this address are under way", j.newcomers[ip])
 	case j.accepted[ip] >= hypercorePerAddress && !loopback:
 		return fmt.Errorf("%d connections from this address are open", j.accepted[ip])
 	}
 	j.accepted[ip]++
-	j.newcomers++
+	j.newcomers[ip]++
 	return nil
 }
 
-// settled ends what admit began for the handshake, leave for the connection.
-func (j *javascript) settled() {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.newcomers--
+func sum(counts map[string]int) (total int) {
+	for _, n := range counts {
+		total += n
+	}
+	return total
 }
 
-func (j *javascript) leave(ip string) {
+// leave ends what admit began: for the handshake, and for the connection.
+func (j *javascript) leave(counts map[string]int, ip string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.accepted[ip]--; j.accepted[ip] == 0 {
-		delete(j.accepted, ip)
+	if counts[ip]--; counts[ip] == 0 {
+		delete(counts, ip)
 	}
 }
 
@@ -231,6 +233,7 @@ func (j *javascript) dial(ctx context.Context, addr string, shook func()) error 
 // serve shakes hands and replicates until the stream ends. It closes c. settled
 // is called once the handshake is over, where initiator only if it went well.
 func (j *javascript) serve(ctx context.Context, c *net.TCPConn, initiator bool, settled func()) error {
+	keepLittleUnsent(c)
 	meter := j.swarm.NewMeter()
 	defer meter.Close()
 	unwait := context.AfterFunc(ctx, meter.Close)
@@ -282,6 +285,17 @@ func (j *javascript) status() (addr string, peers []Peer) {
 	}
 	slices.SortFunc(peers, func(a, b Peer) int { return strings.Compare(a.ID, b.ID) })
 	return addr, peers
+}
+
+// keepLittleUnsent has the kernel take only what can soon leave: what waits here
+// can still be put in another order, and a peer that reads slowly is seen to
+// read, where megabytes would have to leave before the next piece is taken.
+func keepLittleUnsent(c *net.TCPConn) {
+	if raw, err := c.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, hypercoreUnsent)
+		})
+	}
 }
 
 // roundTrip is what the kernel measured; 0 where it has not.

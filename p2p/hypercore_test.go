@@ -84,7 +84,7 @@ func TestHypercoreNewcomers(t *testing.T) {
 	newcomers := func() int {
 		n.javascript.mu.Lock()
 		defer n.javascript.mu.Unlock()
-		return n.javascript.newcomers
+		return sum(n.javascript.newcomers)
 	}
 	var silent []net.Conn
 	for range hypercoreNewcomers + 1 {
@@ -116,13 +116,32 @@ func TestHypercoreNewcomers(t *testing.T) {
 
 // TestHypercoreAdmit: the bounds by address and in all, and who is kept away.
 func TestHypercoreAdmit(t *testing.T) {
-	j := &javascript{away: newAway(), accepted: make(map[string]int)}
+	j := &javascript{away: newAway(), accepted: make(map[string]int), newcomers: make(map[string]int)}
 	admit := func(ip string, loopback bool) error {
 		err := j.admit(ip, loopback)
 		if err == nil {
-			j.settled()
+			j.leave(j.newcomers, ip)
 		}
 		return err
+	}
+	for range hypercoreStrangers {
+		if err := j.admit("192.0.2.9", false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if j.admit("192.0.2.9", false) == nil {
+		t.Error("one address may take every handshake")
+	}
+	if err := admit("192.0.2.8", false); err != nil {
+		t.Error("another address is not let in:", err)
+	}
+	j.leave(j.accepted, "192.0.2.8")
+	for range hypercoreStrangers {
+		j.leave(j.newcomers, "192.0.2.9")
+		j.leave(j.accepted, "192.0.2.9")
+	}
+	if len(j.newcomers)+len(j.accepted) != 0 {
+		t.Errorf("left: %v, %v", j.newcomers, j.accepted)
 	}
 	for range hypercorePerAddress {
 		if err := admit("192.0.2.1", false); err != nil {
@@ -140,7 +159,7 @@ func TestHypercoreAdmit(t *testing.T) {
 	if admit("192.0.2.2", false) == nil {
 		t.Error("there is no bound in all")
 	}
-	j.leave("127.0.0.1")
+	j.leave(j.accepted, "127.0.0.1")
 	j.away.add(peer.ID("192.0.2.2"))
 	if admit("192.0.2.2", false) == nil {
 		t.Error("who is kept away is let in")

@@ -8,8 +8,10 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"filippo.io/edwards25519"
 )
@@ -123,6 +125,30 @@ func TestSilentPeer(t *testing.T) {
 				t.Error(err)
 			}
 			b.Close()
+		})
+		synctest.Test(t, func(t *testing.T) { // a byte a second
+			a, b := net.Pipe()
+			go io.Copy(io.Discard, b)
+			var dripping sync.WaitGroup
+			dripping.Go(func() {
+				right := byte(message1Size)
+				if initiator {
+					right = message2Size
+				}
+				for _, c := range append([]byte{right, 0, 0}, make([]byte, right)...) {
+					if _, err := b.Write([]byte{c}); err != nil {
+						return
+					}
+					time.Sleep(time.Second)
+				}
+			})
+			began := time.Now()
+			_, err := Handshake(t.Context(), a, Options{Initiator: initiator})
+			if took := time.Since(began); !errors.Is(err, os.ErrDeadlineExceeded) || took != HandshakeTimeout {
+				t.Errorf("%v after %v", err, took)
+			}
+			b.Close()
+			dripping.Wait()
 		})
 		synctest.Test(t, func(t *testing.T) {
 			a, b := net.Pipe()

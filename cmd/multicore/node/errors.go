@@ -49,7 +49,7 @@ func codeOf(err error) control.Code {
 		return control.Interrupted
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, hypercore.ErrNoPeers):
 		return control.Timeout
-	case errors.Is(err, hypercore.ErrBadProof), errors.Is(err, hypercore.ErrDamaged), errors.Is(err, hypercore.ErrConflict):
+	case errors.Is(err, hypercore.ErrBadProof), errors.Is(err, hypercore.ErrDamaged):
 		return control.Verify
 	case errors.As(err, new(*p2p.OptionError)), errors.Is(err, multicore.ErrBadName), errors.Is(err, multicore.ErrNameTaken), errors.Is(err, multicore.ErrOwn):
 		return control.Usage
