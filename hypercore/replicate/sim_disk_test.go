@@ -84,6 +84,15 @@ func (s *simStore) Files(id storage.ID) storage.Files {
 	return s.Store.Files(id)
 }
 
+// SyncAll does not pass by the gate either.
+func (s *simStore) SyncAll(list []storage.Files) []error {
+	errs := make([]error, len(list))
+	for i, f := range list {
+		errs[i] = f.Sync()
+	}
+	return errs
+}
+
 type simFiles struct {
 	storage.Files
 	gate *simGate
