@@ -75,13 +75,15 @@ type simStore struct {
 	storage.Store
 	pace storage.ID
 	gate *simGate
+	bug  *simBug
 }
 
 func (s *simStore) Files(id storage.ID) storage.Files {
+	files := &simFiles{Files: s.Store.Files(id), bug: s.bug}
 	if id == s.pace {
-		return &simFiles{s.Store.Files(id), s.gate}
+		files.gate = s.gate
 	}
-	return s.Store.Files(id)
+	return files
 }
 
 // SyncAll does not pass by the gate either.
@@ -95,12 +97,18 @@ func (s *simStore) SyncAll(list []storage.Files) []error {
 
 type simFiles struct {
 	storage.Files
-	gate *simGate
+	gate *simGate // nil: none
+	bug  *simBug
 }
 
 func (f *simFiles) Sync() error {
-	if err := f.gate.wait(); err != nil {
-		return err
+	if f.gate != nil {
+		if err := f.gate.wait(); err != nil {
+			return err
+		}
+	}
+	if f.bug.sync != nil {
+		return f.bug.sync(f.Files)
 	}
 	return f.Files.Sync()
 }

@@ -74,29 +74,16 @@ func (h *simHost) boot() {
 	h.life = &simLife{host: h, Handler: slog.DiscardHandler}
 	logger := slog.New(h.life)
 	h.gate = &simGate{open: true}
-	h.store = &simStore{h.machine.Boot(), storage.ID(key.Discovery()), h.gate}
+	h.store = &simStore{h.machine.Boot(), storage.ID(key.Discovery()), h.gate, &s.bug}
 	h.flusher = hypercore.NewFlusher(h.store, logger)
 	h.swarm = New(Options{Directory: h, Log: logger, Seed: s.rand.Uint64() | 1})
 	h.swarm.appliers = 1 // or the order of events would differ from run to run
 	h.up, h.dark, h.lent, h.flushing = true, false, 0, false
 	h.cores = make([]*simCore, len(s.logs))
-	open := func(o hypercore.Options) *hypercore.Core {
-		o.Log = logger
-		c, err := hypercore.Open(h.flusher, o)
-		if err != nil {
-			s.fatal("%s: %v", h.name, err)
-		}
-		return c
-	}
-	h.pace = open(hypercore.Options{Key: key, KeyPair: &pair, Hold: true}) // signs nothing
-	for i, l := range s.logs {
-		o := hypercore.Options{Key: l.key}
-		if l.writer == h.id {
-			o.KeyPair = &l.pair
-		}
-		c := &simCore{Core: open(o), host: h, log: l}
-		h.cores[i] = c
-		c.Subscribe(func(e hypercore.Event) { c.event(e) })
+	if err := h.open(hypercore.Options{Key: key, KeyPair: &pair, Hold: true}, logger); err != nil {
+		s.violate("%s cannot start: %v", h.name, err)
+		h.down()
+		return
 	}
 	h.hold()
 	for _, c := range h.cores {
@@ -109,6 +96,27 @@ func (h *simHost) boot() {
 	for _, l := range h.links {
 		l.dial(time.Duration(s.rand.IntN(500)) * time.Millisecond)
 	}
+}
+
+// open opens pace, which signs nothing, and the cores.
+func (h *simHost) open(pace hypercore.Options, logger *slog.Logger) (err error) {
+	pace.Log = logger
+	if h.pace, err = hypercore.Open(h.flusher, pace); err != nil {
+		return err
+	}
+	for i, l := range h.sim.logs {
+		o := hypercore.Options{Key: l.key, Log: logger}
+		if l.writer == h.id {
+			o.KeyPair = &l.pair
+		}
+		c, err := hypercore.Open(h.flusher, o)
+		if err != nil {
+			return err
+		}
+		h.cores[i] = &simCore{Core: c, host: h, log: l}
+		c.Subscribe(h.cores[i].event)
+	}
+	return nil
 }
 
 // hold closes the gate with a round before it.
@@ -306,6 +314,7 @@ func (h *simHost) attach(c *simCore, download bool) {
 		}
 		c.attachment = h.swarm.Attach(c.Core, o)
 		c.SetSource(&simSource{c})
+		h.sim.bug.tamper(c)
 	} else if c.download != download {
 		c.attachment.SetDownload(download)
 	}

@@ -179,6 +179,9 @@ func (e *simEnd) end(err error) {
 	e.closed = true
 	e.conn.fail(err)
 	s.tell("%s ends the stream to %s: %v", e.host.name, e.other.host.name, e.conn.err)
+	if s.bug.leave != nil {
+		s.bug.leave(e.conn)
+	}
 	e.host.swarm.leave(e.conn)
 	e.host.swarm.serving.Done()
 	e.host.ends = slices.DeleteFunc(e.host.ends, func(x *simEnd) bool { return x == e })

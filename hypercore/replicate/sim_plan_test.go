@@ -99,8 +99,7 @@ func (s *sim) build() {
 		}
 	}
 	for _, h := range s.hosts {
-		h.boot()
-		h.final()
+		s.start(h)
 	}
 	for _, l := range s.logs { // some were there before
 		c := s.hosts[l.writer].cores[l.id]
@@ -298,8 +297,10 @@ func (s *sim) restart(h *simHost) {
 }
 
 func (s *sim) start(h *simHost) {
-	if !h.up {
-		h.boot()
+	if h.up {
+		return
+	}
+	if h.boot(); h.up {
 		h.final()
 	}
 }

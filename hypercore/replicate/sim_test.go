@@ -201,13 +201,17 @@ const simPatience = 10 * time.Minute
 // all must be well.
 func (s *sim) run() {
 	s.until(s.plan.phase+time.Second, func() bool { return false })
-	s.over = true
+	if s.over = true; s.wrong != nil {
+		return
+	}
 	s.tell("operations end")
 	for _, l := range s.links {
 		l.block(false)
 	}
 	for _, h := range s.hosts {
-		s.start(h)
+		if s.start(h); s.wrong != nil {
+			return
+		}
 		h.final()
 	}
 	for _, l := range s.logs {
@@ -224,7 +228,9 @@ func (s *sim) run() {
 		}
 	}
 	s.rest("the last reads")
-	s.verify()
+	if s.wrong == nil {
+		s.verify()
+	}
 }
 
 // rest waits until nothing is under way and all downloads are complete.
@@ -287,7 +293,7 @@ func TestSimulation(t *testing.T) {
 
 // The same seed gives the same frames at the same times.
 func TestSimulationIsDeterministic(t *testing.T) {
-	for _, seed := range []uint64{1, 2, 3} {
+	for _, seed := range []uint64{2, 4} {
 		a, b := simulate(t, seed, simBug{}), simulate(t, seed, simBug{})
 		if a.digest != b.digest || a.frames != b.frames {
 			t.Errorf("seed %d: digests %x and %x, %d and %d frames", seed, a.digest, b.digest, a.frames, b.frames)

@@ -318,7 +318,10 @@ func (o *openDiskFile) Size() (n int64, err error) {
 
 func (o *openDiskFile) Datasync() error {
 	return o.fs.locked(func() error {
-		o.f.durable, o.f.changes = slices.Clone(o.f.now), nil
+		for _, c := range o.f.changes {
+			o.f.durable = c.apply(o.f.durable)
+		}
+		o.f.changes = nil
 		return nil
 	})
 }
