@@ -100,8 +100,12 @@ func (c *conn) write() error {
 				return err
 			}
 		case <-c.kicked:
+			before := c.meter.sent.Load()
 			if err := out.drain(); err != nil {
 				return err
+			}
+			if c.meter.sent.Load() == before { // there was nothing to say after all
+				continue
 			}
 		}
 		t.Reset(keepAlive)

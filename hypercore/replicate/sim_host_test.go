@@ -220,7 +220,7 @@ func (e *simEnd) pump() (did bool) {
 			e.end(err)
 			return true
 		}
-		e.busy, e.sent, did = more, e.link.sim.at, true
+		e.busy, did = more, true
 	}
 	return did
 }

@@ -107,6 +107,7 @@ func (e *simEnd) Write(p []byte) (int, error) {
 	}
 	e.link.sim.hash(uint64(e.host.id)<<32|uint64(e.other.host.id), p)
 	e.outbox = append(e.outbox, p...)
+	e.sent = e.link.sim.at
 	e.host.upload += uint64(len(p))
 	e.host.transmit(e)
 	return len(p), nil
