@@ -138,13 +138,13 @@ func (s *Store) openCore(o origin, pair *hypercore.KeyPair, unheld uint64) (*hyp
 	opts := hypercore.Options{Key: o.key, KeyPair: pair, Log: s.log}
 	if pair != nil {
 		opts.Manifest = hypercore.DefaultManifest(pair.Public)
-		opts.Hold, opts.Unheld = s.held.Load(), unheld
+		opts.Hold, opts.Unheld, opts.Settle = s.held.Load(), unheld, s.settling.Load()
 	}
 	core, err := hypercore.Open(s.flusher, opts)
 	if err != nil {
 		return nil, fmt.Errorf("open core %s: %w", o.key.Discovery(), err)
 	}
-	if err = s.records.remember(o); err == nil && !s.held.Load() {
+	if err = s.records.remember(o); err == nil && !s.held.Load() && !opts.Settle {
 		err = releaseHold(core)
 	}
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"multicore/hypercore"
 	"multicore/hypercore/storage"
@@ -31,6 +32,9 @@ type Store struct {
 	st      storage.Store
 	flusher *hypercore.Flusher
 	records *recorder
+
+	settling atomic.Bool // own cores that are opened now settle
+	timer    *time.Timer // ends that; nil: none began
 
 	held atomic.Bool // new writable cores are held; false once Release has committed
 
@@ -96,6 +100,9 @@ func (s *Store) load(o Options) (err error) {
 	if err := s.loadPrimaryKey(o); err != nil {
 		return err
 	}
+	if err := s.checkPlace(); err != nil {
+		return err
+	}
 	held, err := s.storeValue(recordHeld)
 	if err != nil {
 		return err
@@ -136,6 +143,9 @@ func (s *Store) Close() error {
 	for _, c := range s.open {
 		left = append(left, c)
 	}
+	if s.timer != nil {
+		s.timer.Stop()
+	}
 	s.mu.Unlock()
 
 	errs := []error{s.flusher.Flush(context.Background())}
@@ -169,6 +179,41 @@ func (s *Store) Release() error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// Settle makes own cores that are opened from now on sign nothing until a peer
+// has answered for them, or the time is over, for all together. It is for a
+// store that had peers: it may have been put back to an older state in place,
+// which nothing shows (invariant 6 of the design).
+func (s *Store) Settle(most time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.timer != nil {
+		return
+	}
+	s.settling.Store(true)
+	s.timer = time.AfterFunc(most, s.settled)
+}
+
+func (s *Store) settled() {
+	s.settling.Store(false)
+	s.mu.Lock()
+	var opened []*shared
+	for _, c := range s.open {
+		opened = append(opened, c)
+	}
+	s.mu.Unlock()
+	for _, c := range opened {
+		if <-c.ready; c.core != nil {
+			end := c.core.Settled
+			if !s.held.Load() {
+				end = c.core.Release
+			}
+			if err := end(); err != nil && !errors.Is(err, hypercore.ErrClosed) {
+				s.log.Error("a core does not sign again", "core", c.key.Discovery().String(), "err", err)
+			}
+		}
+	}
 }
 
 func releaseHold(c *hypercore.Core) error {

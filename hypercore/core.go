@@ -50,6 +50,7 @@ type Core struct {
 	manifest  *Manifest // nil until known
 	grown     time.Time
 	held      bool
+	settling  bool // held until Settled at most
 	unheld    uint64
 	durable   uint64 // length that is recorded, and signed
 	stored    uint64 // length that is on the disk, signed or not
@@ -121,6 +122,7 @@ func (c *Core) open(o Options) error {
 		c.held, c.unheld, c.encrypted = info.held, info.unheld, info.encrypted
 		c.infoDirty = c.own && !known
 	}
+	c.settling = o.Settle && c.own && known
 	if c.own && !known && o.Hold {
 		c.held, c.unheld, c.infoDirty = true, o.Unheld, true
 	}
@@ -236,7 +238,7 @@ type Info struct {
 	Writable           bool
 	Learned            bool      // own, or a head or manifest was verified: length 0 then means empty, not unknown
 	Grown              time.Time // last growth, stored
-	Held               bool      // a hold is in force
+	Held               bool      // a hold is in force, or the core settles
 	Erased             uint64    // times that stored nodes turned out to be damaged and were erased, since Open
 	Conflict           bool      // the core is frozen (see Core.Conflict)
 	Failed             error     // why the core answers ErrFailed, which this wraps; nil: it does not
@@ -255,7 +257,7 @@ func (c *Core) Info() Info {
 		Writable:   c.pair != nil,
 		Learned:    c.learned(),
 		Grown:      c.grown,
-		Held:       c.held,
+		Held:       c.held || c.settling,
 		Erased:     c.erased,
 		Conflict:   c.conflict != nil,
 		Failed:     c.failed,

@@ -33,7 +33,7 @@ func (c *Core) beginFlush() *flushing {
 	s := &flushing{core: c, tree: c.tree, head: c.head, signature: c.signature, contiguous: c.bits.contiguous}
 	if c.own && c.pair != nil && c.conflict == nil {
 		length := c.tree.Length
-		if c.held {
+		if c.held || c.settling {
 			length = min(length, max(c.unheld, c.head.Length))
 		}
 		if length > c.head.Length {

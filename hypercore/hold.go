@@ -15,17 +15,63 @@ import (
 
 // Release ends the hold: a peer has answered for this core and has nothing
 // longer. What was appended is signed with the next flush.
-func (c *Core) Release() error {
+func (c *Core) Release() error { return c.release(true) }
+
+// Settled ends what Options.Settle began, and no other hold.
+func (c *Core) Settled() error { return c.release(false) }
+
+func (c *Core) release(held bool) error {
 	c.write.Lock()
 	defer c.write.Unlock()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if err := c.usableLocked(); err != nil || !c.held {
+	held = held && c.held
+	if err := c.usableLocked(); err != nil || !held && !c.settling {
 		return err
 	}
-	c.held, c.infoDirty, c.headDirty = false, true, true
+	if held {
+		c.held, c.infoDirty = false, true
+	}
+	c.settling = false
+	c.headDirty = true
 	c.notify()
 	c.flusher.mark(c)
+	return nil
+}
+
+// HoldOwn holds every own core of a store from its head on, as Options.Hold
+// does for a new one: the store is, or may be, an older state of another one.
+// It is for the time before cores are opened.
+func HoldOwn(tx storage.Tx) error {
+	bucket, heads := tx.Bucket(coreBucket), tx.Bucket(headBucket)
+	held := make(map[DiscoveryKey][]byte)
+	err := bucket.Scan(nil, func(key, value []byte) error {
+		r, err := parseCoreRecord(value)
+		if err != nil {
+			return fmt.Errorf("record of core %x: %w", key, err)
+		}
+		if !r.own || r.held {
+			return nil
+		}
+		r.held, r.unheld = true, 0
+		if b := heads.Get(key); b != nil {
+			h, err := parseHeadRecord(b)
+			if err != nil {
+				return fmt.Errorf("head record of core %x: %w", key, err)
+			}
+			r.unheld = h.tree.length
+		}
+		held[DiscoveryKey(key)] = r.append(nil)
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for id, record := range held {
+		if err := bucket.Put(id[:], record); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

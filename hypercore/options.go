@@ -20,6 +20,11 @@ type Options struct {
 	Hold   bool
 	Unheld uint64
 
+	// Settle makes a core that the store knows as an own one sign nothing until
+	// Release or Settled: the store may be an older state of itself, which
+	// cannot be told, and peers are about to be asked. It is not stored.
+	Settle bool
+
 	// Log gets a line for what recovery cuts and for failures. nil: none.
 	Log *slog.Logger
 }

@@ -160,7 +160,7 @@ func (c *Core) recoverTail(head *headRecord) error {
 		}
 	}
 	c.bits.set(from, c.tree.Length)
-	c.headDirty = c.headDirty || c.tree.Length > c.head.Length && !c.held || c.tree.Length > from
+	c.headDirty = c.headDirty || c.tree.Length > c.head.Length && !c.held && !c.settling || c.tree.Length > from
 	return c.dropBeyond()
 }
 

@@ -57,7 +57,7 @@ func (c *Core) mayTruncate(length uint64) error {
 		return c.usableLocked()
 	case c.conflict != nil:
 		return ErrConflict
-	case c.held:
+	case c.held || c.settling:
 		return ErrHeld
 	case length > c.tree.Length:
 		return fmt.Errorf("%w: length %d", ErrPastEnd, c.tree.Length)

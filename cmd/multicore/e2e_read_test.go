@@ -18,6 +18,7 @@ func TestE2ESparse(t *testing.T) {
 	const blocks, size = 10000, 1000
 	p := newPair(t)
 	p.sh(fmt.Sprintf("seq -f '%%0%d.0f' %d >> w/append", size-1, blocks))
+	p.durable("writer") // each head that the reader sees on the way leaves nodes
 	length := p.remote("core-3", "length")
 	eventually(t, patience, "the reader sees the length", func() bool {
 		return p.must("cat", length) == fmt.Sprintf("%d\n", blocks)

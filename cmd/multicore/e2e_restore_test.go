@@ -40,6 +40,49 @@ func TestE2ERestored(t *testing.T) {
 	expect(t, "the restored core-2", p.must("cat", "w/core-2/log"), "hi\n")
 }
 
+// TestE2EOldBackup puts an old copy of the writer's store back in place of one
+// that a reader took more from. It must go on behind what the reader has, though
+// it takes messages before it meets the reader.
+func TestE2EOldBackup(t *testing.T) {
+	p := newPair(t)
+	p.sh("for i in {1..5}; do echo before $i; done > w/append")
+	p.durable("writer")
+	p.must("multicore", "--store", "reader", "follow", p.key, "--wait")
+	p.writer.stop()
+	p.sh("cp -a writer backup")
+
+	p.writer = p.mount("writer", "w")
+	p.sh("for i in {1..50}; do echo message $i; done > w/append")
+	p.durable("writer")
+	p.must("multicore", "--store", "reader", "follow", p.key, "--wait")
+	before := p.must("cat", "w/core-3/log")
+	p.reader.stop()
+	p.writer.stop()
+
+	p.sh("rm -r writer; mv backup writer")
+	p.writer = p.mount("writer", "w")
+	p.sh("for i in 1 2 3; do echo late $i >> w/append; done")
+	if core := p.coreStatus("writer", "core-3"); core.Length != 8 || core.DurableLength != 5 {
+		t.Fatalf("an old copy without a peer: %+v", core)
+	}
+	p.reader = p.mount("reader", "r")
+	want := before + "late 1\nlate 2\nlate 3\n"
+	for _, log := range []string{p.remote("core-3", "log"), p.path("w", "core-3", "log")} {
+		eventually(t, patience, log+" has all", func() bool { return p.must("cat", log) == want })
+	}
+	if core := p.coreStatus("reader", p.key+"/core-3"); core.Length != 58 || core.Fork != 0 {
+		t.Fatalf("the reader has %+v, want 58 blocks of fork 0", core)
+	}
+
+	// The same store again, neither copied nor moved, is heard after a moment
+	// though nobody is there to ask.
+	p.reader.stop()
+	p.writer.stop()
+	p.writer = p.mount("writer", "w")
+	p.sh("echo alone >> w/append")
+	p.durable("writer")
+}
+
 // TestE2EDamage truncates files of a store. What is shown afterwards is what
 // was written, or an error.
 func TestE2EDamage(t *testing.T) {

@@ -91,6 +91,10 @@ func (n *Node) start(ctx context.Context) error {
 		if err := n.store.Release(); err != nil {
 			return err
 		}
+	} else if had, err := n.store.Setting(settingHadPeers); err != nil {
+		return err
+	} else if had != nil {
+		n.store.Settle(settleTime)
 	}
 	if nw := n.opts.Network; nw != nil {
 		n.swarm = replicate.New(replicate.Options{
@@ -117,6 +121,7 @@ func (n *Node) start(ctx context.Context) error {
 		if n.own != nil {
 			n.net.Join(n.own.Main().DiscoveryKey(), true)
 		}
+		n.work.Go(n.notePeers)
 	}
 	list, err := multicore.List(n.store)
 	if err != nil {
@@ -134,6 +139,34 @@ func (n *Node) start(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// A store that had peers, and may be an older state of itself, asks them for a
+// while before it signs.
+const (
+	settingHadPeers = "had peers" // there: some peer knew the own main core
+	settleTime      = 5 * time.Second
+)
+
+// notePeers waits for the first peer that knows the own multicore.
+func (n *Node) notePeers() {
+	for {
+		changed := n.swarm.Changed()
+		if own := n.current(); own != nil && n.swarm.Reached(own.Main().DiscoveryKey()) {
+			if had, err := n.store.Setting(settingHadPeers); err != nil || had == nil {
+				err = n.store.SetSetting(settingHadPeers, []byte{1})
+				if err != nil {
+					n.log.Error("cannot note that the store had peers", "err", err)
+				}
+			}
+			return
+		}
+		select {
+		case <-changed:
+		case <-n.ctx.Done():
+			return
+		}
+	}
 }
 
 // attacher is n.swarm as the interface that may be nil.
