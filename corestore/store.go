@@ -204,7 +204,7 @@ func (s *Store) settled() {
 	}
 	s.mu.Unlock()
 	for _, c := range opened {
-		if <-c.ready; c.core != nil {
+		if c.ready.Wait(); c.core != nil {
 			end := c.core.Settled
 			if !s.held.Load() {
 				end = c.core.Release
