@@ -72,8 +72,8 @@ func run() error {
 	}
 	defer os.RemoveAll(b.dir)
 	r, err := b.rounds(kinds, ways, o.rounds)
-	if err != nil && err != errInterrupted {
-		return err
+	if err != nil {
+		err = fmt.Errorf("%w\nonly what was measured until then is shown", err)
 	}
 	if o.json {
 		return errors.Join(err, json.NewEncoder(os.Stdout).Encode(map[string]any{"about": b.about(o), "samples": r}))

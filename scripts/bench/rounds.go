@@ -11,11 +11,11 @@ import (
 )
 
 // errInterrupted: the user ended it.
-var errInterrupted = errors.New("interrupted; the table shows what was measured until then")
+var errInterrupted = errors.New("interrupted")
 
 // rounds measures every case in every way, interleaved, and says on standard
 // error what it does. Every figure of the table is there when it returns without
-// an error; with errInterrupted, what was measured until then.
+// an error, else what was measured until then.
 func (b *bench) rounds(kinds []*kind, ways []string, rounds int) (results, error) {
 	r := results{}
 	for _, k := range kinds {
@@ -38,7 +38,7 @@ func (b *bench) rounds(kinds []*kind, ways []string, rounds int) (results, error
 					err = complete(k.rows(l), way, s)
 				}
 				if err != nil {
-					return nil, fmt.Errorf("%s, %s: %w", k.name, way, err)
+					return r, fmt.Errorf("%s, %s: %w", k.name, way, err)
 				}
 				r[k.name][way] = append(r[k.name][way], s)
 				fmt.Fprintf(os.Stderr, "round %d/%d  %-14s  %-11s  %s  (%.1f s)\n",
