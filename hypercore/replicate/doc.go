@@ -38,6 +38,10 @@
 //	Core events -> machine.moved                         Core.Get -> machine.fetch
 //	machine.next, machine.nextServed -> sender -> Core.Prove -> wire -> peer
 //
+// Answers for several cores in one frame are given to them side by side, those for
+// one core in order. An attached core that nothing happens to costs memory alone: no
+// goroutine, no timer, and the clock does not look at it.
+//
 // What a channel has to say about its state is put into words only when the
 // stream takes it, so a burst of appends becomes one sync. What somebody waits
 // for goes before downloads. A request that a peer does not answer moves to
