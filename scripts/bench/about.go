@@ -25,7 +25,7 @@ func (b *bench) about(o options) []string {
 		fmt.Sprintf("%s, medians of up to %d rounds (and their range).", time.Now().UTC().Format("2 January 2006"), o.rounds),
 		fmt.Sprintf("Machine: %d × %s, %s memory, Linux %s, load %s at the end.", runtime.NumCPU(), processor(), memory(), kernel(), loadAverage()),
 		fmt.Sprintf("Stores: on disk for both sides (%s).", b.filesystem()),
-		fmt.Sprintf("Ours: multicore %s, %s, go-libp2p %s.", revision(), runtime.Version(), dependency("github.com/libp2p/go-libp2p")),
+		fmt.Sprintf("Ours: multicore %s, %s, go-libp2p %s.", b.revision, runtime.Version(), dependency("github.com/libp2p/go-libp2p")),
 		fmt.Sprintf("Peer: hypercore %s, corestore %s, Node %s.", b.npm("hypercore"), b.npm("corestore"), strings.TrimSpace(string(node))),
 	)
 	return lines

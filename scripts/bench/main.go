@@ -116,7 +116,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 	if o.dir == "" {
 		o.dir = "/var/tmp"
 	}
-	b := &bench{ctx: ctx, quick: o.quick, node: "node", filled: map[string]*store{}}
+	b := &bench{ctx: ctx, quick: o.quick, node: "node", revision: revision(), filled: map[string]*store{}}
 	var err error
 	if b.self, err = os.Executable(); err != nil {
 		return nil, err

@@ -13,15 +13,16 @@ import (
 
 // bench runs cases in a directory of its own.
 type bench struct {
-	ctx     context.Context
-	dir     string // on disk; removed by the owner
-	self    string // this program
-	node    string
-	scripts string // scripts/interop/bench
-	pool    string
-	quick   bool
-	filled  map[string]*store
-	profile string // directory for processor profiles of ours; "": none
+	ctx      context.Context
+	dir      string // on disk; removed by the owner
+	self     string // this program
+	node     string
+	scripts  string // scripts/interop/bench
+	pool     string
+	quick    bool
+	filled   map[string]*store
+	revision string // of ours
+	profile  string // directory for processor profiles of ours; "": none
 }
 
 // store is a writer's store, filled once.
