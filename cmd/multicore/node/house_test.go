@@ -44,6 +44,7 @@ var only = map[string]string{
 	"github.com/ipfs/":                "p2p",
 	"filippo.io/edwards25519":         "p2p/secretstream",
 	"go.etcd.io/bbolt":                "hypercore/storage",
+	"golang.org/x/time":               "hypercore/replicate",
 	"github.com/urfave/cli/":          "cmd/multicore",
 	"github.com/rogpeppe/go-internal": "cmd/multicore",
 }
