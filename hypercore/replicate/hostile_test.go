@@ -91,6 +91,7 @@ func TestHostileFrames(t *testing.T) {
 		"oversized frame":   func(p *rawPeer) { p.stream.Write([]byte{0xff, 0xff, 0xff}) },
 		"nonsense":          func(p *rawPeer) { p.frame([]byte{1, 3, 0xff}) },
 		"broken batch":      func(p *rawPeer) { p.frame([]byte{0, 0, 1, 40, 1, 2}) },
+		"broken open":       func(p *rawPeer) { p.frame([]byte{0, 1}) },
 		"skipped id":        func(p *rawPeer) { p.openWith(77, [32]byte{}, [32]byte{}) },
 		"id 0":              func(p *rawPeer) { p.openWith(0, [32]byte{}, [32]byte{}) },
 		"id in use":         func(p *rawPeer) { p.openWith(1, [32]byte{}, [32]byte{}) },

@@ -183,8 +183,13 @@ func takeApart(frame []byte, list []incoming, full func([]incoming) ([]incoming,
 		list, err = full(list)
 		return err
 	})
+	return list, blamed(err)
+}
+
+// blamed blames the peer for what is malformed.
+func blamed(err error) error {
 	if errors.Is(err, wire.ErrMalformed) && !isMisbehaved(err) {
-		err = blame("%w", err)
+		return blame("%w", err)
 	}
-	return list, err
+	return err
 }

@@ -26,7 +26,7 @@ func (c *conn) takeAll(list []incoming) error {
 		}
 		if n == 0 {
 			if err := c.control(list[0].typ, list[0].payload); err != nil {
-				return err
+				return blamed(err)
 			}
 			list = list[1:]
 			continue
