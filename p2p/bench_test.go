@@ -213,8 +213,9 @@ func (p *benchPeer) cpu(b *testing.B) time.Duration {
 	return cpuTime() + time.Duration(n)
 }
 
-// reader makes a fresh node, connected to the peer, with a replica.
-func (p *benchPeer) reader(b *testing.B, o replicate.AttachOptions) (x *benchNode, replica *hypercore.Core, done func()) {
+// reader makes a fresh node with a stream to the peer, and a replica that is not
+// attached yet.
+func (p *benchPeer) reader(b *testing.B) (x *benchNode, replica *hypercore.Core, done func()) {
 	b.Helper()
 	dir, err := os.MkdirTemp(b.TempDir(), "")
 	if err != nil {
@@ -223,15 +224,17 @@ func (p *benchPeer) reader(b *testing.B, o replicate.AttachOptions) (x *benchNod
 	if x, err = newBenchNode(dir, p.addr); err != nil {
 		b.Fatal(err)
 	}
-	for x.host.Network().Connectedness(p.id) != network.Connected {
-		pause(b.Context(), time.Millisecond, nil)
+	for {
+		changed := x.swarm.Changed()
+		if len(x.swarm.Peers()) > 0 {
+			break
+		}
+		<-changed
 	}
 	if replica, err = hypercore.Open(x.flusher, hypercore.Options{Key: p.key}); err != nil {
 		b.Fatal(err)
 	}
-	a := x.swarm.Attach(replica, o)
 	return x, replica, func() {
-		a.Detach()
 		replica.Close()
 		x.close()
 		os.RemoveAll(dir)
@@ -288,18 +291,19 @@ func BenchmarkReplicate(b *testing.B) {
 			var bare, bareCPU, wall, cpu time.Duration
 			for b.Loop() {
 				b.StopTimer()
-				x, _, done := p.reader(b, replicate.AttachOptions{})
+				x, _, done := p.reader(b)
 				start, used := time.Now(), p.cpu(b)
 				p.bare(b, x, bytes)
 				bare += time.Since(start)
 				bareCPU += p.cpu(b) - used
 				done()
 				warm(b, bytes)
+				x, replica, done := p.reader(b)
 				used = p.cpu(b)
 				b.StartTimer()
 
 				start = time.Now()
-				_, replica, done := p.reader(b, replicate.AttachOptions{Download: true})
+				x.swarm.Attach(replica, replicate.AttachOptions{Download: true})
 				for {
 					changed := replica.Changed()
 					if i := replica.Info(); i.Length == uint64(load.count) && i.Contiguous == i.Length {
@@ -329,8 +333,9 @@ func BenchmarkOnDemand(b *testing.B) {
 	for _, workers := range []int{1, 64} {
 		b.Run(fmt.Sprint(workers), func(b *testing.B) {
 			p := startBenchPeer(b, count, 1<<10)
-			_, replica, done := p.reader(b, replicate.AttachOptions{})
-			defer done()
+			x, replica, done := p.reader(b)
+			x.swarm.Attach(replica, replicate.AttachOptions{})
+			defer func() { done() }()
 			if err := replica.Update(b.Context()); err != nil {
 				b.Fatal(err)
 			}
@@ -341,7 +346,8 @@ func BenchmarkOnDemand(b *testing.B) {
 				if next+round > count {
 					b.StopTimer()
 					done()
-					_, replica, done = p.reader(b, replicate.AttachOptions{})
+					x, replica, done = p.reader(b)
+					x.swarm.Attach(replica, replicate.AttachOptions{})
 					if err := replica.Update(b.Context()); err != nil {
 						b.Fatal(err)
 					}
