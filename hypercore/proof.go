@@ -12,13 +12,16 @@ import (
 // Prove answers a peer's request from Head, the block, the signature and the
 // manifest included. ErrNotHeld where something is not here or the request is
 // about another fork; merkle.ErrInvalidRequest.
-func (c *Core) Prove(r merkle.Request) (*merkle.Proof, error) {
+func (c *Core) Prove(r merkle.Request) (*merkle.Proof, error) { return c.ProveInto(r, nil) }
+
+// ProveInto is Prove with a block that lies in buf where that has the capacity.
+func (c *Core) ProveInto(r merkle.Request, buf []byte) (*merkle.Proof, error) {
 	for {
 		h, v, err := c.lookHead()
 		if err != nil {
 			return nil, err
 		}
-		p, err := c.prove(h, v, r)
+		p, err := c.prove(h, v, r, buf)
 		if c.still(v) {
 			return p, err
 		}
@@ -33,7 +36,7 @@ func (c *Core) lookHead() (Head, view, error) {
 	return h, view{tree: c.head, size: c.head.ByteLength(), era: c.era}, c.usableLocked()
 }
 
-func (c *Core) prove(h Head, v view, r merkle.Request) (*merkle.Proof, error) {
+func (c *Core) prove(h Head, v view, r merkle.Request, buf []byte) (*merkle.Proof, error) {
 	var manifest []byte
 	if r.Manifest && h.HasManifest {
 		manifest = c.Manifest().Encode()
@@ -59,7 +62,7 @@ func (c *Core) prove(h Head, v view, r merkle.Request) (*merkle.Proof, error) {
 		return nil, err
 	}
 	if p.Block != nil {
-		if p.Block.Value, err = c.readBlock(v, p.Block.Index); err != nil {
+		if p.Block.Value, err = c.readBlock(v, p.Block.Index, buf); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrNotHeld, err)
 		}
 	}

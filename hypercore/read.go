@@ -40,7 +40,7 @@ func (c *Core) Block(i uint64) ([]byte, error) {
 		if !c.Has(i) {
 			return nil, fmt.Errorf("block %d: %w", i, ErrNotHeld)
 		}
-		block, err := c.readBlock(v, i)
+		block, err := c.readBlock(v, i, nil)
 		if !c.still(v) {
 			continue
 		}
@@ -54,13 +54,17 @@ func (c *Core) Block(i uint64) ([]byte, error) {
 	}
 }
 
-func (c *Core) readBlock(v view, i uint64) ([]byte, error) {
+// readBlock reads block i, into buf where that has the capacity.
+func (c *Core) readBlock(v view, i uint64, buf []byte) ([]byte, error) {
 	off, size, err := c.extent(v, i)
 	if err != nil {
 		return nil, err
 	}
 	c.cursor.put(v.era, i+1, off+size)
-	block := make([]byte, size)
+	if uint64(cap(buf)) < size || buf == nil {
+		buf = make([]byte, size)
+	}
+	block := buf[:size]
 	if _, err := c.files.ReadBlocks(block, int64(off)); err != nil && (size > 0 || err != io.EOF) {
 		return nil, fmt.Errorf("block %d: %w", i, err)
 	}

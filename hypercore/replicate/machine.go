@@ -20,6 +20,7 @@ type log interface {
 	Held(start uint64, words []uint32)
 
 	Prove(merkle.Request) (*merkle.Proof, error)
+	ProveInto(r merkle.Request, buf []byte) (*merkle.Proof, error)
 	Missing(index uint64) (uint64, error)
 	SeekPath(bytes uint64) (merkle.HashRequest, bool, error)
 	ApplyAll([]*merkle.Proof) []error

@@ -35,6 +35,9 @@ func (s *stub) Held(start uint64, words []uint32) {
 		}
 	}
 }
+func (s *stub) ProveInto(merkle.Request, []byte) (*merkle.Proof, error) {
+	return nil, hypercore.ErrNotHeld
+}
 func (s *stub) Prove(merkle.Request) (*merkle.Proof, error) { return nil, hypercore.ErrNotHeld }
 func (s *stub) Missing(uint64) (uint64, error)              { return 0, nil }
 func (s *stub) SeekPath(uint64) (merkle.HashRequest, bool, error) {

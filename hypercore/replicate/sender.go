@@ -18,6 +18,7 @@ type sender struct {
 	out   *bufio.Writer
 	batch *wire.Batch
 	alone []byte // buffer of frames with a single large message
+	block []byte // buffer of the block that is proved
 }
 
 func newSender(c *conn) *sender {
@@ -184,7 +185,10 @@ func climbsOut(index, nodes, length uint64) bool {
 
 // answer proves what a peer asked for and adds the proof.
 func (s *sender) answer(a *served) error {
-	proof, err := a.log.Prove(a.request)
+	proof, err := a.log.ProveInto(a.request, s.block)
+	if err == nil && proof.Block != nil && cap(proof.Block.Value) <= firstChunk {
+		s.block = proof.Block.Value // until the proof is encoded
+	}
 	switch {
 	case err == nil:
 		d := wire.Data{ID: a.id, Proof: *proof}
