@@ -31,6 +31,10 @@ func exampleHeadRecords() []*headRecord {
 			fork: 1, tree: treeRecord{length: 500, size: 1 << 40}, signature: []byte("theirs"),
 			nodes: []merkle.Node{{Index: 7, Size: 8, Hash: merkle.Hash{9}}, {Index: merkle.MaxSize, Size: merkle.MaxSize}}, count: 3,
 		}},
+		{fork: 1, tree: tree, contiguous: 7, move: &moveRecord{
+			fork: 2, tree: treeRecord{length: 5, size: 6, hash: merkle.Hash{7}}, signature: []byte("theirs"), nodes: []merkle.Node{},
+			keep: &prefix{length: 3, size: 1 << 30},
+		}},
 	}
 }
 
@@ -45,6 +49,19 @@ func TestRecordsComeBack(t *testing.T) {
 		got, err := parseHeadRecord(want.append(nil))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("head record %d: %+v, %v, want %+v", i, got, err, want)
+		}
+	}
+}
+
+// What an earlier version can tell is written as that version wrote it.
+func TestRecordVersions(t *testing.T) {
+	for i, r := range exampleHeadRecords() {
+		want := byte(firstVersion)
+		if r.move != nil && r.move.keep != nil {
+			want = recordVersion
+		}
+		if got := r.append(nil)[0]; got != want {
+			t.Errorf("head record %d has version %d, want %d", i, got, want)
 		}
 	}
 }

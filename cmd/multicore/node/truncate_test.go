@@ -1,13 +1,19 @@
 package node
 
 import (
+	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"multicore/cmd/multicore/control"
+	"multicore/corestore"
 	"multicore/hypercore"
+	"multicore/hypercore/merkle"
 )
 
 // TestTailAcrossTruncation: who follows a core that its writer truncates is told
@@ -77,7 +83,80 @@ func TestTailAcrossTruncation(t *testing.T) {
 	}
 }
 
-// TestConflictCodes: a frozen core is exit code 5, and says so in the status.
+// TestConflictOfOurOwn: a core whose key has signed another log elsewhere is shown
+// as that, can be read, and takes nothing more: exit code 5.
+func TestConflictOfOurOwn(t *testing.T) {
+	n := start(t, false)
+	if _, _, err := n.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	appended := func(text string) error {
+		_, err := n.Append(t.Context(), control.AppendRequest{}, strings.NewReader(text))
+		return err
+	}
+	if err := appended("block 0\n"); err != nil {
+		t.Fatal(err)
+	}
+	cores, _ := n.current().Known()
+	core := cores[2].Core
+	key, err := os.ReadFile(filepath.Join(n.opts.Dir, "primary-key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var primary [32]byte
+	if _, err := hex.Decode(primary[:], bytes.TrimSpace(key)); err != nil {
+		t.Fatal(err)
+	}
+	st, err := corestore.Open(filepath.Join(t.TempDir(), "copy"), corestore.Options{Create: true, PrimaryKey: &primary})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	twin, err := st.OpenName(corestore.Namespace{}, "core-3", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer twin.Close()
+	if _, err := twin.Append(t.Context(), []byte("another")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(twin.Release(), twin.Flush(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	proof, err := twin.Prove(merkle.Request{Upgrade: &merkle.UpgradeRequest{Length: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := core.CheckConflict(proof); !errors.Is(err, hypercore.ErrConflict) {
+		t.Fatal(err)
+	}
+
+	if err := appended("a message\n"); control.CodeOf(err) != control.Verify {
+		t.Errorf("append: %v, exit code %d", err, control.CodeOf(err))
+	}
+	if err := appended("hi\n"); err != nil { // core-2 is another core
+		t.Error(err)
+	}
+	status, err := n.Status(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range status.Cores {
+		if want := c.Path == "core-3"; c.Conflict != want {
+			t.Errorf("%s: conflict %v", c.Path, c.Conflict)
+		}
+	}
+	var read string
+	err = n.Read(t.Context(), control.ReadRequest{Path: "core-3"}, func(it control.Item) error {
+		read += string(it.Block)
+		return nil
+	})
+	if err != nil || read != "block 0\n" {
+		t.Errorf("read %q, %v", read, err)
+	}
+}
+
+// TestConflictCodes: what a conflict or a truncation ends is exit code 5.
 func TestConflictCodes(t *testing.T) {
 	for _, err := range []error{hypercore.ErrConflict, errors.Join(hypercore.ErrNotHeld, hypercore.ErrConflict, hypercore.ErrNoPeers),
 		errors.Join(hypercore.ErrTruncated, hypercore.ErrPastEnd)} {
