@@ -77,6 +77,7 @@ func (h *simHost) boot() {
 	h.store = &simStore{h.machine.Boot(), storage.ID(key.Discovery()), h.gate, &s.bug}
 	h.flusher = hypercore.NewFlusher(h.store, logger)
 	h.swarm = New(Options{Directory: h, Log: logger, Seed: s.rand.Uint64() | 1})
+	h.swarm.appliers = 1 // side by side, cores would change in any order
 	h.swarm.appliers = 1 // or the order of events would differ from run to run
 	h.up, h.dark, h.lent, h.flushing = true, false, 0, false
 	h.cores = make([]*simCore, len(s.logs))
