@@ -1,6 +1,8 @@
 package replicate
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -83,5 +85,26 @@ func TestDurableIsAnnounced(t *testing.T) {
 	}
 	if !found {
 		t.Errorf("sent %v, want a range", rest)
+	}
+}
+
+// A proof that was to end at a node which was erased since is not its peer's
+// fault; one that never had a node to end at is.
+func TestErasedNodeIsNoFault(t *testing.T) {
+	r := newRig(t, true)
+	a := r.peer("a")
+	missing := fmt.Errorf("%w: %w", merkle.ErrBadProof, &merkle.MissingNodeError{Index: 9})
+	for _, erased := range []bool{true, false} {
+		q, _ := r.sent(a)
+		if len(q) == 0 {
+			t.Fatal("nothing is asked")
+		}
+		w := r.receive(a, wire.Data{ID: q[0].id, Proof: merkle.Proof{Block: &merkle.BlockProof{Index: q[0].index}}})
+		if erased {
+			r.log.erased++
+		}
+		if err := r.m.applied(w.request, missing, r.now); errors.Is(err, ErrMisbehaved) == erased {
+			t.Errorf("erased %v: %v", erased, err)
+		}
 	}
 }

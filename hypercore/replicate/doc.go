@@ -69,6 +69,17 @@
 // frozen: each peer of its fork gets our head, the channels are closed, and no
 // peer has it opened again.
 //
+// # Simulation
+//
+// The tests run networks of up to 50 hosts from a seed, in virtual time and with
+// real cores: latency, limited uplinks, lost connections, partitions, hosts that
+// leave, crash and lose power, writers that truncate. The same seed gives the
+// same frames at the same times. 20 seeds are part of every run of the tests;
+// more, and one seed with all that happened in it, are
+//
+//	go test ./hypercore/replicate -run TestSimulation -sim.seeds=1000 -timeout 2h
+//	go test ./hypercore/replicate -run TestSimulation/7$ -sim.seed=7 -v
+//
 // # Trust
 //
 // Nothing of a peer is stored that Core.Apply did not verify. Answers must fit

@@ -18,11 +18,12 @@ type stub struct {
 	own      bool
 	held     map[uint64]bool
 	released int
+	erased   uint64
 }
 
 func (s *stub) Key() hypercore.Key   { return s.key }
 func (s *stub) Writable() bool       { return s.own }
-func (s *stub) Info() hypercore.Info { return hypercore.Info{} }
+func (s *stub) Info() hypercore.Info { return hypercore.Info{Erased: s.erased} }
 func (s *stub) Head() hypercore.Head { return s.head }
 func (s *stub) Has(i uint64) bool    { return s.own && i < s.head.Length || s.held[i] }
 func (s *stub) Held(start uint64, words []uint32) {

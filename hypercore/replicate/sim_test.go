@@ -263,7 +263,7 @@ func (s *sim) fail(t *testing.T) {
 	for _, l := range tail {
 		t.Log(l)
 	}
-	t.Errorf("seed %d (%s): %v\nto see all of it: go test ./hypercore/replicate -run TestSimulation -sim.seed=%d -v", s.seed, s.plan, s.wrong, s.seed)
+	t.Errorf("seed %d (%s): %v\nto see all of it: go test ./hypercore/replicate -run TestSimulation/%d$ -sim.seed=%d -v", s.seed, s.plan, s.wrong, s.seed, s.seed)
 }
 
 // A network of honest hosts, whatever happens to them, ends with the same logs
