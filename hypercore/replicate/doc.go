@@ -26,11 +26,11 @@
 //
 // The machine holds peers, channels, what each peer has and what is under way,
 // as a state machine without goroutines, clock or I/O; events go in as calls
-// with the time. Three goroutines drive each stream: one
-// reads frames, takes them apart and hashes the blocks in them, the second gives
-// the messages of a frame to the machine together and the proofs among them to
-// the core, the third sends what the machine wants sent and proves what the
-// peer asked for. The first two never wait for the third. All share one machine
+// with the time. Three goroutines drive each stream: one reads frames, takes
+// them apart and hashes the blocks in them, the second gives the messages of a
+// frame to the machine together and the proofs among them to the core, the third
+// sends what the machine wants sent and proves what the peer asked for. The
+// first two never wait for the third. All share one machine
 // and one lock, under which a core is asked only for what it has in memory, so
 // that a block is asked of one peer at a time.
 //
