@@ -132,6 +132,7 @@ func (c *Core) eraseDoubtful(indexes []uint64) error {
 		if block := index / 2; index%2 == 0 && c.bits.has(block) {
 			c.bits.clear(block, block+1)
 			c.headDirty = true
+			c.events.add(Event{Kind: Damaged, From: block, To: block + 1})
 		}
 	}
 	if c.headDirty {

@@ -14,6 +14,7 @@ const (
 	Upgraded                    // the remote head moved from From to To, or an own head was adopted
 	Stored                      // remote blocks [From, To) are held now
 	Cleared                     // the blocks [From, To) are not held any more
+	Damaged                     // the blocks [From, To) were damaged, are not held any more and should be fetched again
 	Failed                      // the core answers ErrFailed from now on
 	Truncated                   // the log has a higher fork, and of length To only the blocks before From stayed
 	Conflicted                  // the core is frozen (see Conflict)

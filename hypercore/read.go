@@ -74,6 +74,7 @@ func (c *Core) readBlock(v view, i uint64, buf []byte) ([]byte, error) {
 // lose gives up block i, which is recorded as held but is not there, so that it
 // is fetched again. An own block that no peer can have is damage.
 func (c *Core) lose(v view, i uint64, cause error) error {
+	defer c.events.deliver()
 	c.write.Lock()
 	defer c.write.Unlock()
 	c.mu.Lock()
@@ -85,6 +86,7 @@ func (c *Core) lose(v view, i uint64, cause error) error {
 		c.log.Warn("block is damaged and will be fetched again", "core", c.id.String(), "block", i, "err", cause)
 		c.bits.clear(i, i+1)
 		c.headDirty = true
+		c.events.add(Event{Kind: Damaged, From: i, To: i + 1})
 		c.notify()
 		c.flusher.mark(c)
 	}

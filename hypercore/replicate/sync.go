@@ -173,6 +173,11 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 	case hypercore.Truncated:
 		m.truncated(c, e.From, e.To, now)
 		return
+	case hypercore.Damaged:
+		m.reload(c, now)
+		m.cleared(c, e.From, e.To)
+		m.missed(c, extent{e.From, e.To}, now)
+		return
 	case hypercore.Cleared:
 		m.reload(c, now)
 		m.cleared(c, e.From, e.To)
