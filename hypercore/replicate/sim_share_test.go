@@ -16,6 +16,9 @@ func TestSimulationUpload(t *testing.T) {
 		long            bool
 	}{{8, 512, false}, {8, 1024, true}, {20, 1024, true}} {
 		t.Run(fmt.Sprintf("%d readers of %d blocks", c.readers, c.blocks), func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("takes seconds")
+			}
 			if c.long && *simSeeds <= 20 {
 				t.Skip("in the long run only: with -sim.seeds of more than 20")
 			}

@@ -273,7 +273,7 @@ func (s *sim) fail(t *testing.T) {
 func TestSimulation(t *testing.T) {
 	first, last := uint64(1), *simSeeds
 	if testing.Short() {
-		last = min(last, 5)
+		last = min(last, 2)
 	}
 	if *simSeed != 0 {
 		first, last = *simSeed, *simSeed
