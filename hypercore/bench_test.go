@@ -6,7 +6,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // The budgets are ratios to BenchmarkPlainWrites and BenchmarkPlainBatches: what
@@ -142,5 +146,62 @@ func BenchmarkOpen(b *testing.B) {
 		if err := c.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// BenchmarkDurable is from one append to a signed head that peers may see. The
+// ceiling is what the disk takes for one write to each of three files, the last
+// of which is synced twice, as the database is.
+func BenchmarkDurable(b *testing.B) {
+	b.Run("plain", func(b *testing.B) {
+		blocks, tree, db := benchFile(b, "blocks"), benchFile(b, "tree"), benchFile(b, "db")
+		page := make([]byte, 4096)
+		sync := func(f *os.File) {
+			if err := unix.Fdatasync(int(f.Fd())); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if _, err := db.WriteAt(make([]byte, 1<<20), 0); err != nil {
+			b.Fatal(err)
+		}
+		sync(db)
+		var times []time.Duration
+		for i := int64(0); b.Loop(); i++ {
+			began := time.Now()
+			for n, f := range []*os.File{blocks, tree, db, db} {
+				b, at := page[:80], i*80
+				if n > 1 {
+					b, at = page, int64(n)*4096
+				}
+				f.WriteAt(b, at)
+				sync(f)
+			}
+			times = append(times, time.Since(began))
+		}
+		reportTimes(b, times)
+	})
+	b.Run("flush", func(b *testing.B) {
+		c := own(b, flusherOf(b, diskStore(b)), 1)
+		ctx := context.Background()
+		var times []time.Duration
+		for b.Loop() {
+			began := time.Now()
+			if _, err := c.Append(ctx, make([]byte, 64)); err != nil {
+				b.Fatal(err)
+			}
+			if err := c.Flush(ctx); err != nil {
+				b.Fatal(err)
+			}
+			times = append(times, time.Since(began))
+		}
+		reportTimes(b, times)
+	})
+}
+
+// reportTimes adds percentiles: the mean says little where others use the disk.
+func reportTimes(b *testing.B, times []time.Duration) {
+	slices.Sort(times)
+	for _, p := range []int{10, 50} {
+		b.ReportMetric(float64(times[len(times)*p/100].Microseconds()), fmt.Sprintf("p%d-µs", p))
 	}
 }

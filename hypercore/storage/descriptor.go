@@ -122,6 +122,18 @@ func (d *descriptor) sync() error {
 	return f.Datasync()
 }
 
+// start has the kernel begin to write what a sync will wait for.
+func (d *descriptor) start() {
+	if !d.dirty.Load() {
+		return
+	}
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if f, ok := d.f.(starter); ok {
+		f.start()
+	}
+}
+
 // forget closes the file and gives up its cached pages.
 func (d *descriptor) forget() {
 	d.mu.Lock()

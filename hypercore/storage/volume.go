@@ -34,6 +34,10 @@ func openVolume(fsys FS) (Volume, error) {
 
 func (s *coreFiles) SyncAll(list []Files) []error {
 	errs := make([]error, len(list))
+	if len(list) == 1 { // most often, and somebody may wait for it
+		errs[0] = list[0].Sync()
+		return errs
+	}
 	if s.volume == nil || len(list) < massSync {
 		var group sync.WaitGroup
 		slots := make(chan struct{}, syncs)
