@@ -142,7 +142,7 @@ func usageError(c *cli.Context, err error, _ bool) error {
 // arguments checks how many arguments a command got.
 func arguments(c *cli.Context, least, most int) error {
 	if n := c.NArg(); n < least || most >= 0 && n > most {
-		return usage("usage: multicore %s %s", c.Command.Name, c.Command.ArgsUsage)
+		return usage("usage: multicore %s", strings.TrimSpace(c.Command.Name+" "+c.Command.ArgsUsage))
 	}
 	return nil
 }

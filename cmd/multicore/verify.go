@@ -36,7 +36,7 @@ func (p *program) verifyCommand() *cli.Command {
 			return p.with(c.Context, o, func(ctx context.Context, s *session) error {
 				ctx, cancel := s.untilYielded(ctx)
 				defer cancel()
-				v := verifying{program: p}
+				v := verifying{program: p, repair: r.Repair}
 				err := s.Verify(ctx, r, v.show)
 				if context.Cause(ctx) == errYielded {
 					return errYielded
@@ -53,6 +53,7 @@ func (p *program) verifyCommand() *cli.Command {
 // verifying prints what Verify tells.
 type verifying struct {
 	*program
+	repair  bool
 	cores   int
 	damaged int // cores that are not right yet
 	list    []control.Verified
@@ -64,8 +65,7 @@ func (v *verifying) show(c control.Verified) error {
 		return nil
 	}
 	v.cores++
-	unrepaired := c.Damaged > 0 && c.Repaired == 0
-	if unrepaired {
+	if c.Unrepaired > 0 {
 		v.damaged++
 	}
 	if v.json {
@@ -83,6 +83,9 @@ func (v *verifying) show(c control.Verified) error {
 	if c.Repaired > 0 {
 		text += fmt.Sprintf("; %d blocks were fetched again", c.Repaired)
 	}
+	if v.repair && c.Unrepaired > 0 {
+		text += fmt.Sprintf("; not repaired: %d", c.Unrepaired)
+	}
 	return v.result("%s", text)
 }
 
@@ -99,8 +102,11 @@ func (v *verifying) verdict() error {
 			return err
 		}
 	}
-	if v.damaged > 0 {
-		return &control.Error{Code: control.Verify, Text: fmt.Sprintf("%d of %d cores are damaged; peers may have what is lost: multicore verify --repair", v.damaged, v.cores)}
+	switch {
+	case v.damaged == 0:
+		return nil
+	case v.repair:
+		return &control.Error{Code: control.Verify, Text: fmt.Sprintf("%d of %d cores could not be repaired; try again once a peer is connected that has what is lost", v.damaged, v.cores)}
 	}
-	return nil
+	return &control.Error{Code: control.Verify, Text: fmt.Sprintf("%d of %d cores are damaged; peers may have what is lost: multicore verify --repair", v.damaged, v.cores)}
 }

@@ -117,7 +117,10 @@ type Verified struct {
 	Damaged  uint64 `json:"damaged"`            // places that are not right
 	First    string `json:"first,omitempty"`    // the first of them
 	Repaired uint64 `json:"repaired,omitempty"` // blocks that were fetched again
-	Done     bool   `json:"done"`
+	// Unrepaired is what is wrong now: damaged places, and blocks that were given
+	// up and that no peer gave.
+	Unrepaired uint64 `json:"unrepaired,omitempty"`
+	Done       bool   `json:"done"`
 }
 
 // Status is the object of `multicore status --json`, version 1. Fields are

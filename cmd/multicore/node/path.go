@@ -112,8 +112,13 @@ func (t target) cores(ctx context.Context) ([]multicore.Named, error) {
 		}
 	}
 	if len(picked) == 0 {
-		return nil, &control.Error{Code: control.NotFound,
-			Text: fmt.Sprintf("%s has no %s, only main and %d others", t.key, t.core, len(all)-1)}
+		return nil, t.lacks(len(all))
 	}
 	return picked, nil
+}
+
+// lacks says that a multicore of so many cores has not the one that t names.
+func (t target) lacks(cores int) error {
+	return &control.Error{Code: control.NotFound,
+		Text: fmt.Sprintf("%s has no %s, only main and %d others", t.key, t.core, cores-1)}
 }

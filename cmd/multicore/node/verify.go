@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/bits"
 	"time"
 
@@ -25,21 +26,46 @@ func (n *Node) Verify(ctx context.Context, r control.VerifyRequest, emit func(co
 			return err
 		}
 		defer release()
-		cores, _ := t.view.Known()
+		cores, err := t.held()
+		if err != nil {
+			return err
+		}
 		for _, c := range cores {
-			if t.core == "" || t.core == c.Name {
-				path := c.Name
-				if t.remote {
-					path = t.key.String() + "/" + c.Name
-				}
-				if err := n.verify(ctx, r, path, c.Core, emit); err != nil {
-					return coded(err)
-				}
+			path := c.Name
+			if t.remote {
+				path = t.key.String() + "/" + c.Name
+			}
+			if err := n.verify(ctx, r, path, c.Core, emit); err != nil {
+				return coded(err)
 			}
 		}
 		return nil
 	}
 	return coded(n.verifyAll(ctx, r, emit))
+}
+
+// held picks the cores of t, main among them, of which something is known here.
+func (t target) held() ([]multicore.Named, error) {
+	all, missing := t.view.Known() // whether what is not among them is nowhere
+	var held []multicore.Named
+	for _, c := range all {
+		if t.core != "" && t.core != c.Name {
+			continue
+		}
+		missing = false
+		if c.Core.Info().Learned {
+			held = append(held, c)
+		}
+	}
+	switch {
+	case len(held) > 0:
+		return held, nil
+	case missing:
+		return nil, t.lacks(len(all))
+	case t.core != "":
+		return nil, &control.Error{Code: control.NotFound, Text: fmt.Sprintf("this store holds nothing of %s/%s", t.key, t.core)}
+	}
+	return nil, &control.Error{Code: control.NotFound, Text: fmt.Sprintf("this store holds nothing of %s", t.key)}
 }
 
 // verifyAll verifies every core of the store, those of multicores under their
@@ -67,7 +93,7 @@ func (n *Node) verifyAll(ctx context.Context, r control.VerifyRequest, emit func
 		}
 		c, err := n.store.OpenDiscovery(d)
 		if errors.Is(err, hypercore.ErrDamaged) {
-			err = emit(control.Verified{Path: path, Key: key.String(), Damaged: 1, First: err.Error(), Done: true})
+			err = emit(control.Verified{Path: path, Key: key.String(), Damaged: 1, Unrepaired: 1, First: err.Error(), Done: true})
 			if err != nil {
 				return err
 			}
@@ -91,59 +117,79 @@ func (n *Node) verify(ctx context.Context, r control.VerifyRequest, path string,
 	defer cancel(nil)
 	out := control.Verified{Path: path, Key: c.Key().String()}
 	var told time.Time
+	look := func(repair bool) (hypercore.Verification, error) {
+		found, err := c.Verify(ctx, hypercore.VerifyOptions{Repair: repair, Progress: func(sofar hypercore.Verification, of uint64) {
+			if time.Since(told) < progressEvery {
+				return
+			}
+			told = time.Now()
+			out.Length, out.Blocks, out.Bytes = of, sofar.Blocks, sofar.Bytes
+			if err := emit(out); err != nil {
+				cancel(err)
+			}
+		}})
+		if err != nil {
+			if cause := context.Cause(ctx); cause != nil {
+				return found, cause
+			}
+			return found, err
+		}
+		out.Length, out.Blocks, out.Bytes = c.Info().Length, found.Blocks, found.Bytes
+		return found, nil
+	}
 	held := heldBlocks(c)
-	found, err := c.Verify(ctx, hypercore.VerifyOptions{Repair: r.Repair, Progress: func(sofar hypercore.Verification, of uint64) {
-		if time.Since(told) < progressEvery {
-			return
-		}
-		told = time.Now()
-		out.Length, out.Blocks, out.Bytes, out.Damaged = of, sofar.Blocks, sofar.Bytes, sofar.Damaged
-		if err := emit(out); err != nil {
-			cancel(err)
-		}
-	}})
+	found, err := look(r.Repair)
 	if err != nil {
-		if cause := context.Cause(ctx); cause != nil {
-			return cause
-		}
 		return err
 	}
-	out.Length, out.Blocks, out.Bytes, out.Damaged = c.Info().Length, found.Blocks, found.Bytes, found.Damaged
+	out.Damaged, out.Unrepaired = found.Damaged, found.Damaged
 	if found.First != nil {
 		out.First = found.First.Error()
 	}
 	if r.Repair && found.Damaged > 0 {
-		if out.Repaired, err = n.refetch(ctx, c, held, r.Timeout); err != nil {
+		var lost uint64
+		if out.Repaired, lost, err = n.refetch(ctx, c, held, r.Timeout); err != nil {
 			return err
 		}
+		// What came may not be all that was wrong: nodes, the head.
+		if found, err = look(false); err != nil {
+			return err
+		}
+		out.Unrepaired = lost + found.Damaged
 	}
 	out.Done = true
 	return emit(out)
 }
 
-// refetch gets what was held and is not any more, of peers. Where none has it
-// the block stays away; what was repaired says how many came.
-func (n *Node) refetch(ctx context.Context, c *hypercore.Core, held []uint32, timeout time.Duration) (repaired uint64, err error) {
+// refetch gets what was held and is not any more, of peers, and says how many
+// blocks came. Where none has one it stays away, as do those after it: they are
+// lost.
+func (n *Node) refetch(ctx context.Context, c *hypercore.Core, held []uint32, timeout time.Duration) (repaired, lost uint64, err error) {
 	for w, word := range held {
 		for ; word != 0; word &= word - 1 {
 			i := uint64(w*32 + bits.TrailingZeros32(word))
-			if c.Has(i) {
+			if c.Has(i) || i >= c.Info().Length {
+				continue
+			}
+			if lost > 0 { // who lacks one lacks others: no wait for each
+				lost++
 				continue
 			}
 			wait, cancel := context.WithTimeout(ctx, timeout)
 			_, err := c.Get(wait, i)
 			cancel()
 			if ctx.Err() != nil {
-				return repaired, ctx.Err()
+				return repaired, lost, ctx.Err()
 			}
 			if err != nil {
 				n.log.Warn("a damaged block could not be fetched again", "core", c.DiscoveryKey().String(), "block", i, "err", err)
-				return repaired, nil // who lacks one lacks others: no wait for each
+				lost++
+				continue
 			}
 			repaired++
 		}
 	}
-	return repaired, nil
+	return repaired, lost, nil
 }
 
 func heldBlocks(c *hypercore.Core) []uint32 {
