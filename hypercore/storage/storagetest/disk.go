@@ -15,7 +15,9 @@ import (
 )
 
 // Machine is a Store that outlives power cuts. Records are as durable as the
-// contract has it. Files forget, tear and reorder what was not synced.
+// contract has it: a cut finds those of the last commit, and one in the middle
+// of a commit those before or after it, as a whole (the database itself is
+// trusted). Files forget, tear and reorder what was not synced.
 type Machine struct {
 	records storage.Store
 	disk    *disk
@@ -31,16 +33,30 @@ func NewMachine() *Machine {
 
 // Boot opens the store. Only the last one that was booted works.
 func (m *Machine) Boot() storage.Store {
+	return m.BootOn(func(fsys storage.FS) storage.FS { return fsys })
+}
+
+// BootOn is Boot with a layer between the store and its files.
+func (m *Machine) BootOn(layer func(storage.FS) storage.FS) storage.Store {
 	fsys := m.disk.boot()
-	return &booted{Store: m.records, fs: fsys, files: storage.MemoryOn(fsys)}
+	return &booted{Store: m.records, fs: fsys, files: storage.MemoryOn(layer(fsys))}
+}
+
+// Running says whether the process that Boot began still runs.
+func (m *Machine) Running() bool {
+	m.disk.mu.Lock()
+	defer m.disk.mu.Unlock()
+	return !m.disk.ended
 }
 
 // Kill ends the running process: what it wrote stays, and nothing it does later
 // has an effect.
-func (m *Machine) Kill() { m.disk.boot() }
+func (m *Machine) Kill() { m.disk.end() }
 
-// KillAfter ends the running process at its n-th call from now on, which has no
-// effect either. It may get there or not.
+// KillAfter ends the running process at the n-th call from now on that changes
+// or syncs something, which has no effect either. A commit counts twice: a
+// process that ends at the second never learns that it went through. It may get
+// there or not.
 func (m *Machine) KillAfter(n int) {
 	m.disk.mu.Lock()
 	defer m.disk.mu.Unlock()
@@ -50,7 +66,7 @@ func (m *Machine) KillAfter(n int) {
 // PowerCut is Kill and loses, of what was not synced, what r says: whole files
 // and directories, writes in any order, sectors of a write, and cuts.
 func (m *Machine) PowerCut(r *rand.Rand) {
-	m.disk.boot()
+	m.disk.end()
 	m.disk.cut(r)
 }
 
@@ -66,12 +82,16 @@ func (b *booted) Files(id storage.ID) storage.Files { return b.files.Files(id) }
 func (b *booted) SyncAll(list []storage.Files) []error { return b.files.SyncAll(list) }
 
 func (b *booted) Update(fn func(storage.Tx) error) error {
-	return b.Store.Update(func(tx storage.Tx) error {
+	err := b.Store.Update(func(tx storage.Tx) error {
 		if err := fn(tx); err != nil {
 			return err
 		}
 		return b.fs.alive() // a process that is gone commits nothing
 	})
+	if err == nil {
+		err = b.fs.alive() // nor does it hear of what went through
+	}
+	return err
 }
 
 func (b *booted) Close() error { return b.files.Close() }
@@ -80,7 +100,8 @@ func (b *booted) Close() error { return b.files.Close() }
 type disk struct {
 	mu    sync.Mutex
 	life  int             // counts boots
-	left  int             // calls until the running process ends, 0 for never
+	left  int             // changes until the running process ends, 0 for never
+	ended bool            // it has
 	dirs  map[string]bool // whether the entry is durable
 	files map[string]*diskFile
 }
@@ -117,8 +138,15 @@ func (d *disk) boot() *diskFS {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.life++
-	d.left = 0
+	d.left, d.ended = 0, false
 	return &diskFS{disk: d, life: d.life}
+}
+
+func (d *disk) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.life++
+	d.left, d.ended = 0, true
 }
 
 // sector is the smallest piece that is written wholly or not at all.
@@ -179,26 +207,39 @@ type diskFS struct {
 
 var errDead = &fs.PathError{Op: "use", Path: "disk", Err: syscall.EIO}
 
-// locked runs fn unless this life is over.
+// locked runs fn, which reads, unless this life is over.
 func (s *diskFS) locked(fn func() error) error {
 	s.disk.mu.Lock()
 	defer s.disk.mu.Unlock()
 	if s.life != s.disk.life {
 		return errDead
 	}
-	if s.disk.left > 0 {
-		if s.disk.left--; s.disk.left == 0 {
-			s.disk.life++
-			return errDead
-		}
-	}
 	return fn()
 }
 
-func (s *diskFS) alive() error { return s.locked(func() error { return nil }) }
+// changing is locked for what changes or syncs something: a step at which the
+// life may end.
+func (s *diskFS) changing(fn func() error) error {
+	return s.locked(func() error {
+		if s.disk.left > 0 {
+			if s.disk.left--; s.disk.left == 0 {
+				s.disk.life++
+				s.disk.ended = true
+				return errDead
+			}
+		}
+		return fn()
+	})
+}
+
+func (s *diskFS) alive() error { return s.changing(func() error { return nil }) }
 
 func (s *diskFS) Open(name string, create bool) (file storage.File, err error) {
-	err = s.locked(func() error {
+	step := s.locked
+	if create {
+		step = s.changing
+	}
+	err = step(func() error {
 		f := s.disk.files[name]
 		if f == nil {
 			if _, there := s.disk.dirs[path.Dir(name)]; !there || !create {
@@ -214,7 +255,7 @@ func (s *diskFS) Open(name string, create bool) (file storage.File, err error) {
 }
 
 func (s *diskFS) Mkdir(name string) error {
-	return s.locked(func() error {
+	return s.changing(func() error {
 		if _, there := s.disk.dirs[name]; there {
 			return &fs.PathError{Op: "mkdir", Path: name, Err: fs.ErrExist}
 		}
@@ -224,7 +265,7 @@ func (s *diskFS) Mkdir(name string) error {
 }
 
 func (s *diskFS) SyncDir(name string) error {
-	return s.locked(func() error {
+	return s.changing(func() error {
 		if _, there := s.disk.dirs[name]; !there {
 			return &fs.PathError{Op: "sync", Path: name, Err: fs.ErrNotExist}
 		}
@@ -246,7 +287,7 @@ func (s *diskFS) Volume() (storage.Volume, error) { return diskVolume{s}, nil }
 type diskVolume struct{ fs *diskFS }
 
 func (v diskVolume) Sync() error {
-	return v.fs.locked(func() error {
+	return v.fs.changing(func() error {
 		for dir := range v.fs.disk.dirs {
 			v.fs.disk.dirs[dir] = true
 		}
@@ -281,7 +322,7 @@ func (o *openDiskFile) ReadAt(p []byte, off int64) (n int, err error) {
 }
 
 func (o *openDiskFile) change(c change) error {
-	return o.fs.locked(func() error {
+	return o.fs.changing(func() error {
 		if c.off < 0 {
 			return errors.New("negative offset")
 		}
@@ -317,7 +358,7 @@ func (o *openDiskFile) Size() (n int64, err error) {
 }
 
 func (o *openDiskFile) Datasync() error {
-	return o.fs.locked(func() error {
+	return o.fs.changing(func() error {
 		for _, c := range o.f.changes {
 			o.f.durable = c.apply(o.f.durable)
 		}
