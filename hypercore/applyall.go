@@ -40,7 +40,7 @@ func (c *Core) applyRun(list []*merkle.Proof) (n int, stored bool) {
 	}
 	r := runs.Get().(*run)
 	defer r.release()
-	r.stored = c.files
+	r.stored = c.connected(v.tree)
 	for _, p := range list {
 		if !r.check(v.tree, p) {
 			break

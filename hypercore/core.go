@@ -30,6 +30,8 @@ type Core struct {
 	pair    *KeyPair // nil: cannot sign
 	own     bool     // the log beyond head is ours
 
+	inherits bool // an earlier process wrote nodes; see inherited
+
 	events events
 	source atomic.Pointer[Source]
 
@@ -77,7 +79,7 @@ type Core struct {
 // wrong below the durable head; then nothing was changed. A core must not be
 // open twice.
 func Open(f *Flusher, o Options) (*Core, error) {
-	c := &Core{key: o.Key, id: o.Key.Discovery(), flusher: f, log: o.Log, pair: o.KeyPair}
+	c := &Core{key: o.Key, id: o.Key.Discovery(), flusher: f, log: o.Log, pair: o.KeyPair, inherits: true}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}

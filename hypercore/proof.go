@@ -94,7 +94,7 @@ func (c *Core) Missing(index uint64) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return merkle.Missing(v.tree, c.files, index)
+	return merkle.Missing(v.tree, c.connected(v.tree), index)
 }
 
 // SeekPath is the hash request that a seek for that byte travels with: the path
@@ -146,7 +146,7 @@ func (c *Core) Apply(p *merkle.Proof) error {
 	case p.Block != nil && len(p.Block.Value) > MaxBlock:
 		return fmt.Errorf("%w: block of %d bytes", ErrBadProof, len(p.Block.Value))
 	}
-	change, err := merkle.Check(v.tree, c.files, p, func(t merkle.Tree) error {
+	change, err := merkle.Check(v.tree, c.connected(v.tree), p, func(t merkle.Tree) error {
 		return manifest.Verify(t, p.Upgrade.Signature)
 	})
 	if err == nil {

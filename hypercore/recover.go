@@ -56,10 +56,15 @@ func (c *Core) recover(head *headRecord) error {
 		c.lost = true
 		return nil
 	}
-	if !c.own {
-		return c.dropBeyond()
+	if c.own {
+		return c.recoverTail(head)
 	}
-	return c.recoverTail(head)
+	_, nodes, err := c.files.Sizes()
+	if err != nil {
+		return err
+	}
+	c.inherits = nodes > 0
+	return c.dropBeyond()
 }
 
 // takeHead sets the state to what the record says and checks the roots, and of
