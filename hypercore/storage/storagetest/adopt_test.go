@@ -16,7 +16,7 @@ import (
 // it, dying anywhere on the way. Nothing that was acknowledged is lost, and the
 // log that comes out verifies.
 func TestAdoptCrashes(t *testing.T) {
-	for seed := range uint64(60) {
+	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) { adoptCrashes(t, rand.New(rand.NewPCG(seed, 3))) })
 	}
 }

@@ -1,5 +1,10 @@
-// Package storagetest holds the tests that every storage.Store passes, and an
-// FS that fails on demand.
+// Package storagetest holds the tests that every storage.Store passes, an FS that
+// fails on demand (Faults), and a Machine that loses power.
+//
+// The tests of the package run cores of every kind on a Machine through thousands
+// of power cuts; -cuts 100000 is the long run, and -cut-seed gives one run again:
+//
+//	go test ./hypercore/storage/storagetest -run TestPowerCuts -timeout 0 -cuts 100000
 package storagetest
 
 import (
