@@ -54,7 +54,7 @@ func (m *Machine) Running() bool {
 func (m *Machine) Kill() { m.disk.end() }
 
 // KillAfter ends the running process at the n-th call from now on that changes
-// or syncs something, which has no effect either. A commit counts twice: a
+// something, or syncs a directory, which has no effect either. A commit counts twice: a
 // process that ends at the second never learns that it went through. It may get
 // there or not.
 func (m *Machine) KillAfter(n int) {
@@ -217,7 +217,7 @@ func (s *diskFS) locked(fn func() error) error {
 	return fn()
 }
 
-// changing is locked for what changes or syncs something: a step at which the
+// changing is locked for what changes something: a step at which the
 // life may end.
 func (s *diskFS) changing(fn func() error) error {
 	return s.locked(func() error {
@@ -357,8 +357,10 @@ func (o *openDiskFile) Size() (n int64, err error) {
 	return n, err
 }
 
+// Datasync is no step at which a life ends: files are synced side by side, and a
+// cut that comes before may keep all of a file as well.
 func (o *openDiskFile) Datasync() error {
-	return o.fs.changing(func() error {
+	return o.fs.locked(func() error {
 		for _, c := range o.f.changes {
 			o.f.durable = c.apply(o.f.durable)
 		}
