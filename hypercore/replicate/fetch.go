@@ -40,6 +40,9 @@ func (m *machine) fetch(c *core, w want, now time.Time) *fetch {
 			m.finish(c, f, nil)
 			return f
 		}
+		if w.kind == forBlock {
+			c.followed(w.index)
+		}
 		if r := c.inflight[w.index]; w.kind == forBlock && r != nil && r.fetch == nil {
 			r.fetch, f.request = f, r // a download asks for it already
 		} else {

@@ -105,6 +105,7 @@ type core struct {
 
 	whole     bool // every block is to be downloaded
 	download  bool // or some are
+	taken     int  // new blocks that still come along with longer heads (carry.go)
 	spans     []*span
 	aheads    []*span   // are about to be read
 	surveying bool      // in machine.surveying

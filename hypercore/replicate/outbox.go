@@ -72,6 +72,9 @@ func (m *machine) next(p *peer, most int) []outgoing {
 					continue
 				}
 				r.ready, r.erased = true, r.ch.core.log.Info().Erased
+				if r.kind == forUpgrade {
+					m.carry(r)
+				}
 				o.urgent, o.length = r.fetch != nil || r.kind != forBlock, r.ch.them.length
 			}
 			keep = append(keep, o)

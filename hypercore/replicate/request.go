@@ -34,6 +34,7 @@ type request struct {
 	hash     merkle.HashRequest // that a node or seek went out with
 	upgrade  merkle.UpgradeRequest
 	manifest bool
+	carries  bool   // the block index comes along with the upgrade
 	fetch    *fetch // who waits for it; nil for a download
 
 	cost            int // bytes expected, about
@@ -250,7 +251,7 @@ func (r *request) fits(p *merkle.Proof) (bool, error) {
 	switch {
 	case p.Fork != r.fork:
 		return false, nil
-	case p.Block != nil && (r.kind != forBlock || p.Block.Index != r.index),
+	case p.Block != nil && !r.mayBring(p.Block.Index),
 		p.Hash != nil && (r.kind != forNode && r.kind != forSeek && r.kind != forPath || p.Hash.Index != r.hash.Index),
 		p.Seek != nil && (r.kind != forSeek || p.Seek.Bytes != r.index),
 		p.Upgrade != nil && (r.kind != forUpgrade && r.kind != forFork || p.Upgrade.Start != r.upgrade.Start),
@@ -291,12 +292,7 @@ func (m *machine) denied(r *request, now time.Time) {
 	m.release(r)
 	switch r.kind {
 	case forBlock:
-		if ch.denied == nil {
-			ch.denied = make(map[uint64]struct{})
-		}
-		ch.denied[r.index] = struct{}{}
-		if len(ch.denied) > maxDenied {
-			clear(ch.denied)
+		if !ch.deny(r.index) {
 			m.rest(ch.peer, now)
 		}
 	case forNode, forSeek:
@@ -304,6 +300,10 @@ func (m *machine) denied(r *request, now time.Time) {
 			r.fetch.deny(ch)
 		}
 	case forUpgrade:
+		if r.carries { // it may be that alone
+			ch.deny(r.index)
+			break
+		}
 		ch.noUpgrade = true
 	case forManifest:
 		ch.noManifest = true
@@ -313,6 +313,20 @@ func (m *machine) denied(r *request, now time.Time) {
 	m.again(r, now)
 	m.fill(ch.peer, now)
 	m.checkRefresh(ch.core, now)
+}
+
+// deny notes that a block is not to be had of the peer. False: it lacks too
+// much of what it announced.
+func (ch *channel) deny(block uint64) bool {
+	if ch.denied == nil {
+		ch.denied = make(map[uint64]struct{})
+	}
+	ch.denied[block] = struct{}{}
+	if len(ch.denied) <= maxDenied {
+		return true
+	}
+	clear(ch.denied)
+	return false
 }
 
 // settled ends a request that turned out to need no peer, or to be impossible.

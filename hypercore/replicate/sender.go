@@ -150,6 +150,9 @@ func (s *sender) complete(o outgoing) (q wire.Request, send bool, err error) {
 		q.Hash = &hash
 	case forUpgrade, forFork:
 		q.Upgrade = &r.upgrade
+		if r.carries {
+			q.Block = &merkle.BlockRequest{Index: r.index}
+		}
 	}
 	out := q.Block != nil && climbsOut(2*q.Block.Index, q.Block.Nodes, o.length) ||
 		q.Hash != nil && climbsOut(q.Hash.Index, q.Hash.Nodes, o.length)
