@@ -18,7 +18,14 @@ type Conflict struct {
 	Fork         uint64
 	Ours, Theirs SignedHead
 	Found        time.Time
+
+	proof *merkle.Proof // of Theirs; nil where the record was read
 }
+
+// Proof is the one that was given to CheckConflict: it shows Theirs to somebody
+// who has Ours, and may not be changed. nil where the conflict was found before
+// the core was opened.
+func (f *Conflict) Proof() *merkle.Proof { return f.proof }
 
 // SignedHead is a length, its tree hash, and the signature over them.
 type SignedHead struct {
@@ -82,7 +89,7 @@ func (c *Core) CheckConflict(p *merkle.Proof) error {
 			return fmt.Errorf("%w: our own nodes do not verify: %v", ErrStale, err)
 		}
 		if !agree(theirs.Nodes, ours.Upgrade.Nodes) {
-			return c.freeze(v, theirs)
+			return c.freeze(v, p, theirs)
 		}
 		return nil
 	}
@@ -111,7 +118,7 @@ func agree(theirs, ours []merkle.Node) bool {
 
 // freeze records a conflict. Where the disk does not take the record the core is
 // frozen until it is opened anew.
-func (c *Core) freeze(v view, theirs *merkle.Change) error {
+func (c *Core) freeze(v view, p *merkle.Proof, theirs *merkle.Change) error {
 	defer c.events.deliver()
 	c.write.Lock()
 	defer c.write.Unlock()
@@ -129,6 +136,7 @@ func (c *Core) freeze(v view, theirs *merkle.Change) error {
 		c.conflict = &Conflict{Fork: c.head.Fork, Found: time.Now(),
 			Ours:   signedHead(c.head, c.signature),
 			Theirs: signedHead(theirs.Tree, theirs.Signature),
+			proof:  &merkle.Proof{Fork: p.Fork, Upgrade: p.Upgrade},
 		}
 		c.events.add(Event{Kind: Conflicted, From: theirs.Tree.Length, To: c.head.Length})
 		c.notify()

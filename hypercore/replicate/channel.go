@@ -50,7 +50,10 @@ type channel struct {
 	shortAt               uint64   // when core.proofs was this
 	noUpgrade, noManifest bool     // asked and not given, until its state or ours changes
 	noFork                bool     // the same for a higher fork
-	probe                 *probe   // a proof of it did not hold; nil where there is no doubt
+	probe                 *probe   // its head was asked for, to be compared with ours; nil where it was not
+
+	agreed   uint64    // up to this length of our fork its log is ours
+	compared time.Time // when its head was last asked for to see that
 
 	answers map[uint64]*served // by id; what it asked
 	wanting []window           // stretches it wants to hear about

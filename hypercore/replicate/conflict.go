@@ -16,14 +16,46 @@ import (
 //	signed, and another log than ours -> Core.CheckConflict freezes the core
 //	anything else, or nothing in time -> the peer is dropped for the first proof
 //
-// A frozen core sends its own head to each peer of its fork, so that they see it
-// too, and is replicated no more.
+// Nothing has to fail for that: of two copies of a writer that are as long as each
+// other neither is ever asked for what a reader of the other lacks. So a peer that
+// comes with a head no longer than ours, which we did not exchange with it on this
+// stream, is asked for it in the same way, and not blamed where it does not answer.
+//
+// A frozen core sends both heads to each peer of its fork, so that they see it
+// too, whichever of the two they have, and is replicated no more.
 
-// probe is a proof that did not hold, while it is asked whose fault that is.
+// probe is the question for a peer's head, while there is no answer.
 type probe struct {
-	fault    error
+	fault    error // the proof that did not hold; nil where heads are only compared
+	length   uint64
 	since    time.Time
 	checking bool
+}
+
+// doubted says whether a proof of the peer did not hold.
+func (ch *channel) doubted() bool { return ch.probe != nil && ch.probe.fault != nil }
+
+// agree notes that what the peer has up to a length is what we have, or that it
+// finds out by itself where it is not.
+func (ch *channel) agree(length uint64) { ch.agreed = max(ch.agreed, length) }
+
+// compare asks a peer for a head that may be of another log than ours.
+func (m *machine) compare(ch *channel, now time.Time) {
+	c := ch.core
+	if ch.state != open || c.frozen || !ch.them.synced || ch.them.fork != c.fork || ch.probe != nil ||
+		ch.them.length <= ch.agreed || ch.them.length > c.length || now.Sub(ch.compared) < compareEvery {
+		return
+	}
+	ch.compared = now
+	m.probe(ch, nil, ch.them.length, now)
+}
+
+// probe asks for the head of a peer, up to a length.
+func (m *machine) probe(ch *channel, fault error, length uint64, now time.Time) {
+	ch.probe = &probe{fault: fault, length: length, since: now}
+	m.doubts = append(m.doubts, ch)
+	m.tell(ch, wire.Request{Priority: wire.PriorityHigh, Request: merkle.Request{
+		Fork: ch.core.fork, Upgrade: &merkle.UpgradeRequest{Length: length}}})
 }
 
 // drop is a peer whose stream is to end.
@@ -47,11 +79,11 @@ func (m *machine) doubt(r *request, err error, fault error, now time.Time) bool 
 	if !doubtful(err) || r.fork != c.fork || ch.state != open || ch.them.fork != c.fork || ch.them.length == 0 || c.length == 0 {
 		return false
 	}
-	if ch.probe == nil {
-		ch.probe = &probe{fault: fault, since: now}
-		m.doubts = append(m.doubts, ch)
-		m.tell(ch, wire.Request{Priority: wire.PriorityHigh, Request: merkle.Request{
-			Fork: c.fork, Upgrade: &merkle.UpgradeRequest{Length: min(c.length, ch.them.length)}}})
+	switch p := ch.probe; {
+	case p == nil:
+		m.probe(ch, fault, min(c.length, ch.them.length), now)
+	case p.fault == nil:
+		p.fault = fault
 	}
 	m.release(r)
 	m.again(r, now)
@@ -94,15 +126,24 @@ func (m *machine) checked(ch *channel, err error) error {
 		ch.probe = nil
 		return nil
 	case p != nil && p.checking:
-		return p.fault
+		if p.fault != nil {
+			return p.fault
+		}
+		if ch.probe = nil; err == nil {
+			ch.agree(p.length)
+		}
 	}
 	return faultOf(err)
 }
 
 // refusedProbe is noData for a probe.
 func (ch *channel) refusedProbe(id uint64) error {
-	if id == 0 && ch.probe != nil && !ch.probe.checking {
-		return ch.probe.fault
+	if p := ch.probe; id == 0 && p != nil && !p.checking {
+		if p.fault == nil {
+			ch.probe = nil
+			ch.pushes-- // find counts it: nobody else asks under this id
+		}
+		return p.fault
 	}
 	return nil
 }
@@ -116,6 +157,9 @@ func (m *machine) settleDoubts(now time.Time) {
 		case p == nil || ch.peer.gone:
 		case p.checking && ch.state == open, ch.state == open && now.Sub(p.since) <= stallAfter:
 			kept = append(kept, ch)
+		case p.fault == nil:
+			ch.probe = nil
+			ch.pushes-- // the answer may be on its way
 		case !ch.core.frozen:
 			m.drops = append(m.drops, drop{ch.peer, p.fault})
 		}
@@ -133,6 +177,10 @@ func (m *machine) freeze(c *core, now time.Time) {
 	}
 	c.waiting = nil
 	m.endRefreshes(c, hypercore.ErrConflict)
+	var theirs *merkle.Proof
+	if f := c.log.Conflict(); f != nil {
+		theirs = f.Proof()
+	}
 	for _, p := range m.peers {
 		delete(p.reopens, c.id)
 		ch := p.channels[c.id]
@@ -142,6 +190,9 @@ func (m *machine) freeze(c *core, now time.Time) {
 		if length := min(c.length, ch.them.length); ch.state == open && ch.them.fork == c.fork && length > 0 {
 			m.push(p, outgoing{channel: ch.local, log: c.log, evidence: &merkle.Request{
 				Fork: c.fork, Upgrade: &merkle.UpgradeRequest{Length: length}}}, 4<<10)
+			if theirs != nil {
+				m.push(p, outgoing{channel: ch.local, message: wire.Data{Proof: *theirs}}, 4<<10)
+			}
 		}
 		m.closeChannel(ch, now)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"multicore/hypercore"
 	"multicore/hypercore/merkle"
@@ -54,7 +55,9 @@ func TestConflict(t *testing.T) {
 			if _, err := twin.Append(t.Context(), []byte("more")); !errors.Is(err, hypercore.ErrConflict) {
 				t.Errorf("append: %v", err)
 			}
-			if core.Info().Conflict {
+			if !reads { // who has the reader's log is shown the other one
+				until(t, core, "the conflict at the writer", frozen)
+			} else if core.Info().Conflict {
 				t.Error("the writer's own log was taken for another")
 			}
 			get(t, c, 0, "block 0")
@@ -76,6 +79,66 @@ func TestConflict(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestConflictOfEquals: two copies of a writer that are as long as each other, of
+// which the reader lacks nothing, are found out when it meets the second, and so
+// are copies that grow elsewhere while both are connected, and ones that meet.
+func TestConflictOfEquals(t *testing.T) {
+	frozen := func(i hypercore.Info) bool { return i.Conflict }
+	setup := func(t *testing.T, blocks [][]byte) (w, w2 *node, core, twin *hypercore.Core) {
+		w, w2 = newNode(t, "writer"), newNode(t, "copy")
+		core, twin = w.own("core", numbered(9)...), w2.own("core", blocks...)
+		w.swarm.Attach(core, AttachOptions{})
+		w2.swarm.Attach(twin, AttachOptions{})
+		return w, w2, core, twin
+	}
+	for name, blocks := range map[string][][]byte{
+		"as long": append(numbered(8), []byte("another")), "shorter": append(numbered(2), []byte("another"))} {
+		t.Run(name, func(t *testing.T) {
+			w, w2, core, twin := setup(t, blocks)
+			r := newNode(t, "reader")
+			c, _ := r.replica(core.Key(), AttachOptions{Download: true})
+			connect(t, w, r)
+			until(t, c, "a copy", func(i hypercore.Info) bool { return i.Contiguous == 9 })
+			connect(t, w2, r)
+			for _, x := range []*hypercore.Core{c, core, twin} {
+				until(t, x, "the conflict", frozen)
+			}
+			get(t, c, 8, "block 8")
+		})
+	}
+	t.Run("writers that meet", func(t *testing.T) {
+		w, w2, core, twin := setup(t, append(numbered(8), []byte("another")))
+		connect(t, w, w2)
+		until(t, core, "the conflict", frozen)
+		until(t, twin, "the conflict", frozen)
+	})
+	t.Run("no conflict", func(t *testing.T) {
+		w, w2, core, twin := setup(t, numbered(5))
+		r := newNode(t, "reader")
+		c, _ := r.replica(core.Key(), AttachOptions{Download: true})
+		connect(t, w, r)
+		until(t, c, "a copy", func(i hypercore.Info) bool { return i.Contiguous == 9 })
+		connect(t, w2, r)
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		agreed := false
+		for ctx := deadline(t); !agreed && ctx.Err() == nil; { // the comparison is over
+			r.swarm.do(func(m *machine, _ time.Time) {
+				for _, ch := range m.cores[core.DiscoveryKey()].channels {
+					agreed = agreed || ch.them.length == 5 && ch.agreed == 5 && ch.probe == nil
+				}
+			})
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+			}
+		}
+		if !agreed || c.Info().Conflict || core.Info().Conflict || twin.Info().Conflict {
+			t.Errorf("agreed %v, conflicts %v %v %v", agreed, c.Info().Conflict, core.Info().Conflict, twin.Info().Conflict)
+		}
+	})
 }
 
 // TestBadProofWithoutConflict: a peer whose proof does not hold, and whose log is

@@ -60,6 +60,8 @@ const (
 	restMost    = 2 * time.Minute   // twice as long each time, at most this
 	diskPause   = 30 * time.Second  // a core that the disk did not take is not fetched
 	tickEvery   = 500 * time.Millisecond
+
+	compareEvery = 30 * time.Second // a peer is asked for a head of its own no more often
 )
 
 // When a block is asked of a second peer.

@@ -26,6 +26,7 @@ type log interface {
 	ApplyAll([]*merkle.Proof) []error
 	Reorganise(*merkle.Proof) (*hypercore.Reorganisation, error)
 	CheckConflict(*merkle.Proof) error
+	Conflict() *hypercore.Conflict
 	Release() error
 }
 

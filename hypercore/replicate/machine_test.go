@@ -50,6 +50,7 @@ func (s *stub) Reorganise(*merkle.Proof) (*hypercore.Reorganisation, error) {
 	return nil, hypercore.ErrBadProof
 }
 func (s *stub) CheckConflict(*merkle.Proof) error { return nil }
+func (s *stub) Conflict() *hypercore.Conflict     { return nil }
 
 // rig is a machine with a core that lacks all blocks, and peers that have them.
 type rig struct {

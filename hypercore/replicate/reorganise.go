@@ -34,7 +34,7 @@ type reorganising struct {
 // leads says whether the peer offers a higher fork than ours. One that was
 // truncated to nothing cannot be proved before something is in it.
 func (ch *channel) leads(now time.Time) bool {
-	return ch.state == open && ch.them.synced && ch.them.uploading && !ch.peer.resting(now) && ch.probe == nil &&
+	return ch.state == open && ch.them.synced && ch.them.uploading && !ch.peer.resting(now) && !ch.doubted() &&
 		ch.them.fork > ch.core.fork && ch.them.length > 0 && !ch.noFork
 }
 

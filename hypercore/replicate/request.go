@@ -405,7 +405,10 @@ func (m *machine) took(r *request, err error, now time.Time) (on bool, fault err
 	if errors.Is(err, merkle.ErrMissingNode) && (ch.coming.fell(r) || ch.core.log.Info().Erased != r.erased) {
 		err = hypercore.ErrStale // what the proof was to end at is not here any more
 	}
-	if r.over {
+	switch {
+	case r.over && ch.core != nil && ch.core.frozen && doubtful(err):
+		return false, nil // of the other log: that is why it is frozen
+	case r.over:
 		return false, faultOf(err)
 	}
 	r.applying = false
@@ -420,6 +423,9 @@ func (m *machine) took(r *request, err error, now time.Time) (on bool, fault err
 	switch {
 	case err == nil:
 		c.proofs++
+		if r.kind == forUpgrade {
+			ch.agree(r.upgrade.Start + r.upgrade.Length)
+		}
 		m.outrun(twin, now)
 		if f != nil {
 			m.finish(c, f, nil)

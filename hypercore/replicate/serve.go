@@ -54,6 +54,11 @@ func (m *machine) requested(ch *channel, q wire.Request) error {
 		}
 		r = merkle.Request{Fork: c.fork, Manifest: true}
 	}
+	if r.Upgrade != nil && q.ID != 0 {
+		if length := r.Upgrade.Start + r.Upgrade.Length; length <= c.length {
+			ch.agree(length) // it has what we tell it, or sees that it is not so
+		}
+	}
 	rank := 1
 	if q.Priority > 0 {
 		rank = 0

@@ -86,6 +86,7 @@ func (m *machine) synced(ch *channel, s wire.Sync, now time.Time) {
 		return
 	}
 	m.survey(ch)
+	m.compare(ch, now)
 	m.tryUpgrade(c, now)
 	m.eager(ch, now)
 	m.checkRefresh(c, now)
@@ -150,7 +151,7 @@ func (ch *channel) introduces(now time.Time) bool {
 
 // usable says whether the peer may be asked anything on this channel.
 func (ch *channel) usable(now time.Time) bool {
-	return ch.state == open && ch.them.synced && ch.them.uploading && ch.probe == nil &&
+	return ch.state == open && ch.them.synced && ch.them.uploading && !ch.doubted() &&
 		ch.them.fork == ch.core.fork && !ch.peer.resting(now)
 }
 
@@ -209,6 +210,9 @@ func (m *machine) reload(c *core, now time.Time) {
 	for _, ch := range c.channels {
 		if c.fork != fork || c.length < length {
 			ch.cursor, ch.surveyed = 0, 0
+		}
+		if c.fork != fork {
+			ch.agreed, ch.compared = 0, time.Time{}
 		}
 		ch.noUpgrade = false
 		m.dirty(ch, dueSync)
