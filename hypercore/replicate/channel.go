@@ -52,6 +52,7 @@ type channel struct {
 	noFork                bool     // the same for a higher fork
 	probe                 *probe   // its head was asked for, to be compared with ours; nil where it was not
 
+	probing  bool      // in machine.doubts
 	agreed   uint64    // up to this length of our fork its log is ours
 	compared time.Time // when its head was last asked for to see that
 

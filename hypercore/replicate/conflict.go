@@ -53,7 +53,10 @@ func (m *machine) compare(ch *channel, now time.Time) {
 // probe asks for the head of a peer, up to a length.
 func (m *machine) probe(ch *channel, fault error, length uint64, now time.Time) {
 	ch.probe = &probe{fault: fault, length: length, since: now}
-	m.doubts = append(m.doubts, ch)
+	if !ch.probing {
+		ch.probing = true
+		m.doubts = append(m.doubts, ch)
+	}
 	m.tell(ch, wire.Request{Priority: wire.PriorityHigh, Request: merkle.Request{
 		Fork: ch.core.fork, Upgrade: &merkle.UpgradeRequest{Length: length}}})
 }
@@ -157,12 +160,14 @@ func (m *machine) settleDoubts(now time.Time) {
 		case p == nil || ch.peer.gone:
 		case p.checking && ch.state == open, ch.state == open && now.Sub(p.since) <= stallAfter:
 			kept = append(kept, ch)
+			continue
 		case p.fault == nil:
 			ch.probe = nil
 			ch.pushes-- // the answer may be on its way
 		case !ch.core.frozen:
 			m.drops = append(m.drops, drop{ch.peer, p.fault})
 		}
+		ch.probing = false
 	}
 	clear(m.doubts[len(kept):])
 	m.doubts = kept

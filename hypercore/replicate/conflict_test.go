@@ -3,6 +3,7 @@ package replicate
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -220,11 +221,49 @@ func asked(p *rawPeer, ok func(wire.Request) bool) (q wire.Request) {
 	return q
 }
 
+// isProbe says whether a message asks for the head of a peer.
+func isProbe(m wire.Message) bool {
+	q, ok := m.(wire.Request)
+	return ok && q.ID == 0
+}
+
+// A peer is asked for a head that is no longer than ours; that it does not answer,
+// refuses, or answers late, is no fault. It is asked anew after a while at most.
+func TestUnansweredComparison(t *testing.T) {
+	r := newRig(t, true)
+	a := r.peer("a")
+	ch := a.channels[r.c.id]
+	_, rest := r.sent(a)
+	if n := len(slices.DeleteFunc(rest, func(m wire.Message) bool { return !isProbe(m) })); n != 1 {
+		t.Fatalf("asked for its head %d times", n)
+	}
+	for range 2 * maxProofs {
+		r.pass(stallAfter + 2*tickEvery)
+		if len(r.m.drops) != 0 || ch.probe != nil {
+			t.Fatalf("drops %v, probe %v", r.m.drops, ch.probe)
+		}
+		r.receive(a, wire.Data{Proof: merkle.Proof{Upgrade: &merkle.UpgradeProof{Length: ch.them.length}}})
+		r.m.synced(ch, wire.Sync{Length: ch.them.length, Uploading: true}, r.now)
+		if ch.probe != nil && r.now.Sub(ch.compared) != 0 {
+			t.Fatal("asked again too early")
+		}
+		r.pass(compareEvery)
+		r.m.synced(ch, wire.Sync{Length: ch.them.length, Uploading: true}, r.now)
+		if ch.probe == nil {
+			t.Fatal("not asked again")
+		}
+	}
+	if _, err := r.m.receive(a, 1, wire.NoData{}, r.now); err != nil || ch.probe != nil || ch.pushes > maxProofs {
+		t.Fatalf("%v, probe %v, %d pushes", err, ch.probe, ch.pushes)
+	}
+}
+
 // A peer that does not answer a probe is dropped.
 func TestUnansweredProbe(t *testing.T) {
 	r := newRig(t, true)
 	a := r.peer("a")
 	q, _ := r.sent(a)
+	a.channels[r.c.id].probe = nil // of a comparison
 	w := r.receive(a, wire.Data{ID: q[0].id, Proof: merkle.Proof{Block: &merkle.BlockProof{Index: q[0].index}}})
 	bad := fmt.Errorf("%w: %w", hypercore.ErrBadProof, &merkle.MismatchError{})
 	if err := r.m.applied(w.request, bad, r.now); err != nil {
@@ -247,6 +286,7 @@ func TestUnansweredProbe(t *testing.T) {
 func TestUnaskedProofs(t *testing.T) {
 	r := newRig(t, true)
 	a := r.peer("a")
+	a.channels[r.c.id].probe = nil // of a comparison
 	proof := merkle.Proof{Upgrade: &merkle.UpgradeProof{Length: 5}}
 	for range maxProofs {
 		if w := r.receive(a, wire.Data{Proof: proof}); w.probed == nil {

@@ -52,7 +52,7 @@ type machine struct {
 	notes   []note
 	closers []func()
 	holds   []log      // to be released
-	doubts  []*channel // with a probe
+	doubts  []*channel // with a probe, or that had one when tick last looked
 	drops   []drop
 	changed bool // peers came, went or proved a core
 }
