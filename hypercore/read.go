@@ -231,7 +231,10 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 				continue
 			}
 		}
-		if err == nil && n < len(p) {
+		if err != nil {
+			return 0, err
+		}
+		if n < len(p) {
 			err = io.EOF
 		}
 		return n, err

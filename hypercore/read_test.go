@@ -2,9 +2,14 @@ package hypercore
 
 import (
 	"context"
+	"errors"
+	"path"
+	"syscall"
 	"testing"
 
 	"multicore/hypercore/merkle"
+	"multicore/hypercore/storage"
+	"multicore/hypercore/storage/storagetest"
 )
 
 // prover is a Source that proves from another core. With a shift it lies about
@@ -86,5 +91,21 @@ func TestReadAtFetchesWhatItCovers(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// A read that the disk fails gives no bytes.
+func TestReadAtFails(t *testing.T) {
+	faults := &storagetest.Faults{FS: storage.MemoryFS()}
+	c := own(t, flusherOf(t, storage.MemoryOn(faults)), 1)
+	fill(t, c, 5)
+	faults.Hook(func(op storagetest.Op, name string) error {
+		if op == storagetest.Read && path.Base(name) == "blocks" {
+			return syscall.EIO
+		}
+		return nil
+	})
+	if n, err := c.ReadAt(context.Background(), make([]byte, 10), 1); n != 0 || !errors.Is(err, syscall.EIO) {
+		t.Fatalf("read: %d, %v", n, err)
 	}
 }
