@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"multicore/hypercore/merkle"
 )
@@ -203,24 +204,70 @@ func (w *verifier) damage(file string, off uint64, format string, args ...any) e
 }
 
 // repair gives up what is bad: nodes that their parents do not confirm, with the
-// blocks below them, and blocks that their leaves do not confirm.
+// blocks below them, and blocks that their leaves do not confirm. Roots are known
+// without the files. Blocks that are not signed are nowhere else: they stay.
 func (w *verifier) repair() error {
-	if !w.options.Repair {
+	if !w.options.Repair || w.found.Damaged == 0 {
 		return nil
 	}
-	c := w.core
+	if err := w.repairRoots(); err != nil {
+		return err
+	}
 	for _, i := range w.bad {
-		c.write.Lock()
-		_, err := c.distrust(w.view.tree, 2*i)
-		c.write.Unlock()
+		if signed, err := w.distrust(i); err != nil {
+			return err
+		} else if !signed || !w.core.Has(i) {
+			continue
+		}
+		err := w.core.lose(w.view, i, errors.New("it does not match its hash"))
+		if !errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrDamaged) {
+			return err
+		}
+	}
+	return nil
+}
+
+// repairRoots writes roots that are not stored as they are.
+func (w *verifier) repairRoots() error {
+	c := w.core
+	c.write.Lock()
+	defer c.write.Unlock()
+	h, err := w.head()
+	if err != nil {
+		return err
+	}
+	for _, root := range slices.Concat(w.view.tree.Roots, h.Roots) {
+		stored, ok, err := c.files.Node(root.Index)
 		if err != nil {
 			return err
 		}
-		if c.Has(i) {
-			if err := c.lose(w.view, i, errors.New("it does not match its hash")); !errors.Is(err, ErrNotHeld) && !errors.Is(err, ErrDamaged) {
+		if !ok || stored != root {
+			if err := c.files.WriteNodes([]merkle.Node{root}); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// distrust is Core.distrust for a block, if it is signed.
+func (w *verifier) distrust(i uint64) (signed bool, err error) {
+	c := w.core
+	c.write.Lock()
+	defer c.write.Unlock()
+	h, err := w.head()
+	if err != nil || i >= h.Length {
+		return false, err
+	}
+	_, err = c.distrust(h.Tree, 2*i) // nodes beyond the head are out of its reach
+	return true, err
+}
+
+// head is what peers see, if the log is still what was verified. c.write is held.
+func (w *verifier) head() (Head, error) {
+	h, v, err := w.core.lookHead()
+	if err == nil && v.era != w.view.era {
+		err = errMoved
+	}
+	return h, err
 }

@@ -65,9 +65,6 @@ func TestVerify(t *testing.T) {
 			if err != nil || found.First == nil || found.Damaged == 0 || !errors.Is(found.First, ErrDamaged) {
 				t.Fatalf("held %v, damage %d: %+v, %v", held, i, found, err)
 			}
-			if found.First.File == "tree" && len(c.headRoots(found.First.Offset/treeNodeBytes)) > 0 {
-				continue // a root: the head itself is to be learned again, which opening does
-			}
 			c.SetSource(&prover{from: source, to: c})
 			for _, i := range held {
 				if b, err := c.Get(ctx, i); err != nil || string(b) != string(blockOf(i)) {
@@ -125,5 +122,70 @@ func TestVerifyHead(t *testing.T) {
 	found, err := c.Verify(context.Background(), VerifyOptions{})
 	if err != nil || found.First == nil || found.First.File != "head record" {
 		t.Fatalf("%+v, %v", found, err)
+	}
+}
+
+// Repair of a core whose log was cut between the look and the repair begins
+// anew: what is there now was never found damaged.
+func TestRepairOfWhatWasCut(t *testing.T) {
+	ctx := context.Background()
+	c := own(t, newFlusher(t), 1)
+	fill(t, c, 8)
+	mustFlush(t, c)
+	v, err := c.look()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &verifier{ctx: ctx, core: c, view: v, options: VerifyOptions{Repair: true},
+		bad: []uint64{5}, found: Verification{Damaged: 1}}
+	if err := c.Truncate(ctx, 2); err != nil {
+		t.Fatal(err)
+	}
+	other := func(i uint64) []byte { return blockOf(i + 1) }
+	for i := range uint64(6) {
+		if _, err := c.Append(ctx, other(i+2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustFlush(t, c)
+	if err := w.repair(); !errors.Is(err, errMoved) {
+		t.Fatal(err)
+	}
+	checkLog(t, c, 8, func(i uint64) []byte {
+		if i < 2 {
+			return blockOf(i)
+		}
+		return other(i)
+	})
+}
+
+// Repair gives up nothing that peers cannot have: appended blocks that were not
+// signed yet, whatever node above them is damaged.
+func TestRepairKeepsWhatPeersLack(t *testing.T) {
+	for _, signed := range []uint64{0, 1, 5, 6} {
+		const length = 8
+		for index := range uint64(2*length - 1) {
+			f := newFlusher(t)
+			c := own(t, f, 1, held(signed))
+			fill(t, c, length)
+			mustFlush(t, c)
+			n, ok, err := c.files.Node(index)
+			if err != nil || !ok {
+				t.Fatal(ok, err)
+			}
+			n.Hash[7]++
+			if err := c.files.WriteNodes([]merkle.Node{n}); err != nil {
+				t.Fatal(err)
+			}
+			found, err := c.Verify(context.Background(), VerifyOptions{Repair: true})
+			if err != nil || found.First == nil {
+				t.Fatalf("node %d: %+v, %v", index, found, err)
+			}
+			for i := signed; i < length; i++ {
+				if b, err := c.Block(i); err != nil || string(b) != string(blockOf(i)) {
+					t.Fatalf("%d signed, node %d damaged: block %d: %q, %v", signed, index, i, b, err)
+				}
+			}
+		}
 	}
 }
