@@ -94,10 +94,11 @@ func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	if err := c.setAside(count, change.Tree); err != nil {
 		return fmt.Errorf("adopt length %d: %w", change.Tree.Length, err)
 	}
-	if keep != nil {
-		if err := c.files.Sync(); err != nil { // the record is about to say that these blocks are held
-			return c.fail(err)
+	if err := c.files.Sync(); err != nil { // the record is about to say which blocks are held
+		if isFull(err) {
+			return fmt.Errorf("adopt length %d: %w", change.Tree.Length, err)
 		}
+		return c.fail(err)
 	}
 	m := &moveRecord{
 		fork: change.Tree.Fork, tree: recordTree(change.Tree), signature: slices.Clone(change.Signature),
@@ -174,61 +175,57 @@ func (c *Core) setAside(count uint64, head merkle.Tree) error {
 		return ErrEncrypted
 	}
 	var leaves []merkle.Node
-	from, off := int64(c.head.ByteLength()), int64(0)
+	var bytes []byte
+	from, off := c.head.ByteLength(), uint64(0) // of the next block, and of bytes in the other files
 	for j := range count {
-		index := c.head.Length + j
-		leaf, ok, err := node(c.tree, c.files, 2*index)
+		block, err := c.tailOf(c.head.Length+j, from)
 		if err != nil {
 			return err
 		}
-		if !ok {
-			return &merkle.MissingNodeError{Index: 2 * index}
-		}
+		from += uint64(len(block))
+		leaf := merkle.Leaf(j, block)
 		if k != nil {
-			block := make([]byte, leaf.Size)
-			if _, err := c.files.ReadBlocks(block, from+off); err != nil {
-				return err
-			}
-			plain, err := k.decrypt(index, block)
+			plain, err := k.decrypt(c.head.Length+j, block)
 			if err != nil {
 				return err
 			}
 			block = k.encrypt(head.Length+j, head.Fork, plain)
-			if err := aside.WriteBlocks(block, off); err != nil {
-				return err
-			}
-			leaf.Hash = merkle.LeafHash(block)
+			leaf = merkle.Leaf(j, block)
 		}
-		off += int64(leaf.Size)
-		leaf.Index = 2 * j
-		if leaves = append(leaves, leaf); len(leaves) == moveNodes || j == count-1 {
-			if err := aside.WriteNodes(leaves); err != nil {
-				return err
-			}
-			leaves = leaves[:0]
+		leaves, bytes = append(leaves, leaf), append(bytes, block...)
+		if len(leaves) < moveNodes && len(bytes) < gather && j < count-1 {
+			continue
 		}
-	}
-	if k == nil {
-		if err := copyBlocks(aside, c.files, from, off); err != nil {
+		if err := aside.WriteBlocks(bytes, int64(off)); err != nil {
 			return err
 		}
+		if err := aside.WriteNodes(leaves); err != nil {
+			return err
+		}
+		off += uint64(len(bytes))
+		leaves, bytes = leaves[:0], bytes[:0]
 	}
 	return aside.Sync()
 }
 
-// copyBlocks copies n bytes that begin at from to the beginning of other files.
-func copyBlocks(to, files storage.Files, from, n int64) error {
-	buf := make([]byte, gather)
-	for off := int64(0); off < n; off += int64(len(buf)) {
-		buf = buf[:min(int64(len(buf)), n-off)]
-		if _, err := files.ReadBlocks(buf, from+off); err != nil {
-			return err
-		}
-		if err := to.WriteBlocks(buf, off); err != nil {
-			return err
-		}
+// tailOf reads block i of the tail, which begins at byte off, and checks it: once
+// a move has begun there is no way back to a block that is damaged.
+func (c *Core) tailOf(i, off uint64) ([]byte, error) {
+	leaf, ok, err := node(c.tree, c.files, 2*i)
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	if !ok || leaf.Size > MaxBlock {
+		return nil, &DamageError{File: "tree", Offset: 2 * i * treeNodeBytes, Reason: fmt.Sprintf("leaf %d is missing", i)}
+	}
+	block := make([]byte, leaf.Size)
+	if _, err := c.files.ReadBlocks(block, int64(off)); err != nil && err != io.EOF {
+		return nil, err
+	}
+	if merkle.LeafHash(block) != leaf.Hash {
+		return nil, &DamageError{File: "blocks", Offset: off, Reason: fmt.Sprintf("block %d does not match its hash", i)}
+	}
+	return block, nil
 }
 
 // moveNodes bounds how many nodes are written at a time.

@@ -281,3 +281,92 @@ func TestAdoptWhileAppending(t *testing.T) {
 	checkAdopted(t, c, 5, length, tail)
 	finishAdopted(t, source, c, length, tail)
 }
+
+// A tail that does not match its hashes is not moved: nothing changes, and the
+// core can be opened as before.
+func TestAdoptDamagedTail(t *testing.T) {
+	for _, encrypted := range []bool{false, true} {
+		f := newFlusher(t)
+		source, c := own(t, newFlusher(t), 1), own(t, f, 1, held(2))
+		if encrypted {
+			encrypt(t, source)
+			encrypt(t, c)
+		}
+		fill(t, source, 6)
+		mustFlush(t, source)
+		fill(t, c, 5)
+		mustFlush(t, c)
+		off, _, err := c.LocalExtent(4)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.files.WriteBlocks([]byte("x"), int64(off+4*c.padding()+3)); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := upgrade(source, c); !errors.Is(err, ErrDamaged) {
+				t.Fatalf("encrypted: %v: %v", encrypted, err)
+			}
+			if info := c.Info(); info.Length != 5 || info.Durable != 2 || info.Failed != nil {
+				t.Fatalf("encrypted: %v: %+v", encrypted, info)
+			}
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if c = own(t, f, 1); encrypted {
+				encrypt(t, c)
+			}
+		}
+	}
+}
+
+// What the record of a move says is held is on the disk by then, also blocks of
+// an own core that were fetched a moment ago.
+func TestAdoptSyncsBefore(t *testing.T) {
+	source := own(t, newFlusher(t), 1)
+	fill(t, source, 6)
+	mustFlush(t, source)
+	faults := &storagetest.Faults{FS: storage.MemoryFS()}
+	st := &counting{Store: storage.MemoryOn(faults)}
+	c := own(t, flusherOf(t, st), 1, held(0))
+	transfer(t, source, c)
+	mustFlush(t, c)
+	fill(t, source, 9)
+	mustFlush(t, source)
+
+	dirty := make(map[string]bool)
+	var mu sync.Mutex
+	faults.Hook(func(op storagetest.Op, name string) error {
+		mu.Lock()
+		defer mu.Unlock()
+		switch op {
+		case storagetest.Write:
+			dirty[name] = true
+		case storagetest.Sync:
+			delete(dirty, name)
+		case storagetest.SyncVolume:
+			clear(dirty)
+		}
+		return nil
+	})
+	c.queued.Store(true) // no round starts
+	defer c.queued.Store(false)
+	for i := range uint64(6) {
+		if err := fetchBlock(source, c, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stop, asked := errors.New("stop"), false
+	before := func() error {
+		mu.Lock()
+		defer mu.Unlock()
+		if asked = true; len(dirty) > 0 {
+			t.Errorf("not on the disk: %v", dirty)
+		}
+		return stop
+	}
+	st.before.Store(&before)
+	if err := upgrade(source, c); !errors.Is(err, stop) || !asked {
+		t.Fatal(asked, err)
+	}
+}

@@ -79,6 +79,9 @@ func (c *Core) truncate(length uint64) error {
 		return err
 	}
 	if err := c.files.Sync(); err != nil {
+		if isFull(err) {
+			return err
+		}
 		return c.fail(err)
 	}
 
