@@ -41,25 +41,24 @@ func (c *Core) release(held bool) error {
 
 // HoldOwn holds every own core of a store from its head on, as Options.Hold
 // does for a new one: the store is, or may be, an older state of another one.
-// It is for the time before cores are opened.
+// It is for the time before cores are opened. A core whose record is damaged
+// cannot be opened, so it signs nothing anyhow.
 func HoldOwn(tx storage.Tx) error {
 	bucket, heads := tx.Bucket(coreBucket), tx.Bucket(headBucket)
 	held := make(map[DiscoveryKey][]byte)
 	err := bucket.Scan(nil, func(key, value []byte) error {
 		r, err := parseCoreRecord(value)
-		if err != nil {
+		switch {
+		case errors.Is(err, storage.ErrNewer): // which that version would open
 			return fmt.Errorf("record of core %x: %w", key, err)
-		}
-		if !r.own || r.held {
+		case err != nil || len(key) != len(DiscoveryKey{}) || !r.own || r.held:
 			return nil
 		}
 		r.held, r.unheld = true, 0
 		if b := heads.Get(key); b != nil {
-			h, err := parseHeadRecord(b)
-			if err != nil {
-				return fmt.Errorf("head record of core %x: %w", key, err)
+			if h, err := parseHeadRecord(b); err == nil {
+				r.unheld = h.tree.length
 			}
-			r.unheld = h.tree.length
 		}
 		held[DiscoveryKey(key)] = r.append(nil)
 		return nil

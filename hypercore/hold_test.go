@@ -370,3 +370,50 @@ func TestAdoptSyncsBefore(t *testing.T) {
 		t.Fatal(asked, err)
 	}
 }
+
+// Records that are damaged keep nobody from holding the other cores; one of a
+// later version does, since that would open it.
+func TestHoldOwnDamaged(t *testing.T) {
+	st := storage.Memory()
+	f := flusherOf(t, st)
+	for n := range byte(3) {
+		c := own(t, f, n)
+		fill(t, c, 2)
+		if err := c.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change := func(bucket string, n byte, fn func([]byte)) {
+		t.Helper()
+		if err := st.Update(func(tx storage.Tx) error {
+			id := testKey(n).Discovery()
+			b := bytes.Clone(tx.Bucket(bucket).Get(id[:]))
+			fn(b)
+			return tx.Bucket(bucket).Put(id[:], b)
+		}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	change(coreBucket, 0, func(b []byte) { b[9]++ })
+	change(headBucket, 1, func(b []byte) { b[9]++ })
+	if err := st.Update(HoldOwn); err != nil {
+		t.Fatal(err)
+	}
+	if c := own(t, f, 2); !c.Info().Held {
+		t.Fatal("a core with good records is not held")
+	}
+	for n := range byte(2) {
+		pair := testPair(n)
+		if _, err := Open(f, Options{Key: testKey(n), KeyPair: &pair}); !errors.Is(err, ErrDamaged) {
+			t.Fatalf("core %d: %v", n, err)
+		}
+	}
+	change(headBucket, 1, func(b []byte) { b[9]-- })
+	if c := own(t, f, 1); !c.Info().Held {
+		t.Fatal("a core whose head record could not be read is not held")
+	}
+	change(coreBucket, 0, func(b []byte) { b[0] = recordVersion + 1 })
+	if err := st.Update(HoldOwn); !errors.Is(err, storage.ErrNewer) {
+		t.Fatal(err)
+	}
+}
