@@ -34,14 +34,14 @@ type VerifyOptions struct {
 // meanwhile and are not looked at.
 func (c *Core) Verify(ctx context.Context, o VerifyOptions) (Verification, error) {
 	for {
-		v, err := c.look()
-		if err != nil {
+		w := &verifier{ctx: ctx, core: c, options: o, cuts: c.cutsSoFar()} // first: a cut before the look does no harm
+		var err error
+		if w.view, err = c.look(); err != nil {
 			return Verification{}, err
 		}
-		w := &verifier{ctx: ctx, core: c, view: v, options: o}
 		err = w.run()
 		if errors.Is(err, errMoved) {
-			continue // the log was cut or cleared: what was found may be that
+			continue // what was found may be that
 		}
 		if err != nil {
 			err = fmt.Errorf("verify: %w", err)
@@ -51,11 +51,12 @@ func (c *Core) Verify(ctx context.Context, o VerifyOptions) (Verification, error
 }
 
 // errMoved says that what is being verified is not what it was.
-var errMoved = errors.New("log was cut or cleared meanwhile")
+var errMoved = errors.New("log was cut meanwhile")
 
 type verifier struct {
 	ctx     context.Context
 	core    *Core
+	cuts    uint64 // as cuts.seq when it began
 	view    view
 	options VerifyOptions
 	found   Verification
@@ -83,10 +84,31 @@ func (w *verifier) run() error {
 		}
 		off += root.Size
 	}
-	if !w.core.still(w.view) {
-		return errMoved
+	if _, err := w.refresh(); err != nil {
+		return err
 	}
 	return w.repair()
+}
+
+// refresh is errMoved where the log was cut. Clearing leaves all that was
+// verified as it is; changed says that it went on since the last call, so that
+// zeros may have been read.
+func (w *verifier) refresh() (changed bool, err error) {
+	c := w.core
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.cuts.seq != w.cuts {
+		return false, errMoved
+	}
+	changed = c.era != w.view.era
+	w.view.era = c.era
+	return changed, nil
+}
+
+func (c *Core) cutsSoFar() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.cuts.seq
 }
 
 // signature checks the head that peers see.
@@ -163,38 +185,52 @@ func (w *verifier) block(leaf merkle.Node, off uint64) error {
 			w.options.Progress(w.found, w.view.tree.Length)
 		}
 	}
-	if !w.core.Has(i) {
-		return nil
+	for w.core.Has(i) {
+		reason, err := w.read(leaf, off)
+		if err != nil {
+			return err
+		}
+		if reason == "" {
+			w.found.Blocks++
+			w.found.Bytes += leaf.Size
+			return nil
+		}
+		changed, err := w.refresh()
+		if err != nil {
+			return err
+		}
+		if !changed {
+			w.bad = append(w.bad, i)
+			return w.damage("blocks", off, "block %d %s", i, reason)
+		}
 	}
+	return nil
+}
+
+// read says what is wrong with a block, "" where it is right.
+func (w *verifier) read(leaf merkle.Node, off uint64) (reason string, err error) {
 	if leaf.Size > MaxBlock {
-		return w.damageBlock(i, off, "block %d of %d bytes, at most %d", i, leaf.Size, MaxBlock)
+		return fmt.Sprintf("has %d bytes, at most %d", leaf.Size, MaxBlock), nil
 	}
 	if uint64(cap(w.buf)) < leaf.Size {
 		w.buf = make([]byte, leaf.Size)
 	}
 	b := w.buf[:leaf.Size]
 	if _, err := w.core.files.ReadBlocks(b, int64(off)); err == io.EOF && len(b) > 0 {
-		return w.damageBlock(i, off, "the file ends within block %d", i)
+		return "ends beyond the file", nil
 	} else if err != nil && err != io.EOF {
-		return err
+		return "", err
 	}
 	if merkle.LeafHash(b) != leaf.Hash {
-		return w.damageBlock(i, off, "block %d does not match its hash", i)
+		return "does not match its hash", nil
 	}
-	w.found.Blocks++
-	w.found.Bytes += leaf.Size
-	return nil
+	return "", nil
 }
 
-func (w *verifier) damageBlock(i, off uint64, format string, args ...any) error {
-	w.bad = append(w.bad, i)
-	return w.damage("blocks", off, format, args...)
-}
-
-// damage notes a bad place, unless the log moved under our feet.
+// damage notes a bad place, unless the log was cut under our feet.
 func (w *verifier) damage(file string, off uint64, format string, args ...any) error {
-	if !w.core.still(w.view) {
-		return errMoved
+	if _, err := w.refresh(); err != nil {
+		return err
 	}
 	w.found.Damaged++
 	if w.found.First == nil {
@@ -265,9 +301,9 @@ func (w *verifier) distrust(i uint64) (signed bool, err error) {
 
 // head is what peers see, if the log is still what was verified. c.write is held.
 func (w *verifier) head() (Head, error) {
-	h, v, err := w.core.lookHead()
-	if err == nil && v.era != w.view.era {
-		err = errMoved
+	h, _, err := w.core.lookHead()
+	if err == nil {
+		_, err = w.refresh()
 	}
 	return h, err
 }

@@ -136,7 +136,7 @@ func TestRepairOfWhatWasCut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &verifier{ctx: ctx, core: c, view: v, options: VerifyOptions{Repair: true},
+	w := &verifier{ctx: ctx, core: c, cuts: c.cutsSoFar(), view: v, options: VerifyOptions{Repair: true},
 		bad: []uint64{5}, found: Verification{Damaged: 1}}
 	if err := c.Truncate(ctx, 2); err != nil {
 		t.Fatal(err)
@@ -187,5 +187,32 @@ func TestRepairKeepsWhatPeersLack(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Clearing goes on while a log is verified: it neither begins anew each time nor
+// takes what was cleared for damage.
+func TestVerifyWhileClearing(t *testing.T) {
+	ctx := context.Background()
+	c := own(t, newFlusher(t), 1)
+	const length = 3000
+	for i := range uint64(length) {
+		if _, err := c.Append(ctx, blockOf(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	mustFlush(t, c)
+	calls, next := 0, uint64(0)
+	found, err := c.Verify(ctx, VerifyOptions{Progress: func(Verification, uint64) {
+		if calls++; calls > 10 {
+			t.Fatal("it begins again and again")
+		}
+		if _, err := c.Clear(ctx, next, next+10); err != nil {
+			t.Fatal(err)
+		}
+		next += 10
+	}})
+	if err != nil || found.Damaged > 0 || found.Blocks < length-100 || found.Blocks > length-10 {
+		t.Fatalf("%+v, %v", found, err)
 	}
 }
