@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	testflag "flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -73,12 +74,25 @@ func writeUntilKilled(dir string) error {
 	}
 }
 
+// kills is 200 in the long run:
+//
+//	go test ./hypercore -run TestKill -timeout 0 -kills 200
+var kills = testflag.Int("kills", 5, "times that TestKill kills the writer")
+
 // TestKill kills a writer in the middle of a burst: whatever it acknowledged is
-// there, and what may be there besides is what it went on with.
+// there, what may be there besides is what it went on with, and a peer that
+// follows finds no conflict.
 func TestKill(t *testing.T) {
-	dir := t.TempDir()
-	for try := range 5 {
-		acked := killedAfter(t, dir, 200+131*try)
+	var dir string
+	var peers [2]*Core
+	for try := range *kills {
+		if try%20 == 0 { // or reading all of it takes ever longer
+			dir = t.TempDir()
+			for n := range peers {
+				peers[n] = replica(t, newFlusher(t), byte(n))
+			}
+		}
+		acked := killedAfter(t, dir, 200+131*(try%7))
 		st, err := storage.Open(dir, storage.Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +109,13 @@ func TestKill(t *testing.T) {
 					t.Fatalf("try %d: core %d, block %d: %q, %v", try, n, i, block, err)
 				}
 			}
+			if err := upgrade(c, peers[n]); err != nil { // what was signed before the kill
+				t.Fatalf("try %d: a peer of core %d: %v", try, n, err)
+			}
 			mustFlush(t, c)
+			if err := upgrade(c, peers[n]); err != nil {
+				t.Fatalf("try %d: a peer of core %d: %v", try, n, err)
+			}
 			if h := c.Head(); h.Length != got || c.Manifest().Verify(h.Tree, h.Signature) != nil {
 				t.Fatalf("try %d: core %d has a head of length %d, want %d", try, n, h.Length, got)
 			}
