@@ -118,18 +118,23 @@ func Unfollow(st *corestore.Store, key hypercore.Key) (bool, error) {
 
 func scanFollowed(tx storage.Tx, fn func(Followed) error) error {
 	return tx.Bucket(followedBucket).Scan(nil, func(k, v []byte) error {
-		var f Followed
-		var r followedRecord
-		if len(k) != len(f.Key) {
-			return fmt.Errorf("followed key of %d bytes, want %d", len(k), len(f.Key))
+		f, err := parseFollowed(k, v)
+		if err != nil {
+			return err
 		}
-		if err := json.Unmarshal(v, &r); err != nil {
-			return fmt.Errorf("followed key %x: %w", k, err)
-		}
-		copy(f.Key[:], k)
-		f.Name = r.Name
 		return fn(f)
 	})
+}
+
+func parseFollowed(key, value []byte) (f Followed, err error) {
+	var r followedRecord
+	if len(key) != len(f.Key) {
+		return f, fmt.Errorf("followed key of %d bytes, want %d", len(key), len(f.Key))
+	}
+	if err := json.Unmarshal(value, &r); err != nil {
+		return f, fmt.Errorf("followed key %x: %w", key, err)
+	}
+	return Followed{Key: hypercore.Key(key), Name: r.Name}, nil
 }
 
 // writes says whether st is the writer of a core. It makes nothing.

@@ -84,16 +84,24 @@ func (r *Remote) stored() (others []hypercore.Key, known bool, err error) {
 		if v == nil {
 			return nil
 		}
-		if len(v)%32 != 1 || v[0] != learnedFormat {
-			return fmt.Errorf("record of the cores of %s: %d bytes, want 1 and a multiple of 32", r.key, len(v))
-		}
-		for v = v[1:]; len(v) > 0; v = v[32:] {
-			others = append(others, hypercore.Key(v[:32]))
-		}
 		known = true
+		if others, err = parseLearned(v); err != nil {
+			return fmt.Errorf("record of the cores of %s: %w", r.key, err)
+		}
 		return nil
 	})
-	return others, known, err
+	return others, known && err == nil, err
+}
+
+// parseLearned reads the keys that learn recorded.
+func parseLearned(v []byte) (others []hypercore.Key, err error) {
+	if len(v)%32 != 1 || v[0] != learnedFormat {
+		return nil, fmt.Errorf("%d bytes, want format %d and a multiple of 32", len(v), learnedFormat)
+	}
+	for v = v[1:]; len(v) > 0; v = v[32:] {
+		others = append(others, hypercore.Key(v[:32]))
+	}
+	return others, nil
 }
 
 // parse gives the keys that block 0 names; one that breaks a bound names none.
