@@ -68,15 +68,13 @@ func (m *machine) leave(c *core, f *fetch, now time.Time) {
 		}
 		return
 	}
-	for r != nil {
-		twin := r.twin
-		if !r.applying && !r.over {
-			m.cancel(r)
-			m.fill(r.ch.peer, now)
-		}
-		r = twin
-		if r != nil && r.over {
-			break
+	if r == nil {
+		return
+	}
+	for _, x := range [2]*request{r, r.twin} {
+		if x != nil && !x.applying && !x.over {
+			m.cancel(x)
+			m.fill(x.ch.peer, now)
 		}
 	}
 }

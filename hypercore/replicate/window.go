@@ -45,6 +45,9 @@ func (p *delivery) measured(r *request, now time.Time) {
 // shrink takes it that requests were not answered in their time.
 func (p *delivery) shrink() {
 	p.rate /= 2
+	if p.rate > 0 {
+		p.rate = max(p.rate, 1) // so that wait stays a time
+	}
 	p.window = max(p.window/2, windowLeast)
 }
 
