@@ -182,6 +182,7 @@ func (m *machine) freeze(c *core, now time.Time) {
 	}
 	c.waiting = nil
 	m.endRefreshes(c, hypercore.ErrConflict)
+	c.endSpans(hypercore.ErrConflict)
 	var theirs *merkle.Proof
 	if f := c.log.Conflict(); f != nil {
 		theirs = f.Proof()

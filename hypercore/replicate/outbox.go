@@ -117,7 +117,7 @@ func (m *machine) express(ch *channel, list []outgoing, most int) ([]outgoing, i
 	}
 	if what&dueNews != 0 {
 		for _, e := range ch.news {
-			if len(ch.news) < maxNews {
+			if c.holds(&span{extent: e, next: e.from}) { // gaps were joined over, or cleared
 				emit(wire.Range{Start: e.from, Length: e.to - e.from})
 			} else {
 				c.bitfields(e.from, e.to, math.MaxInt, emit)

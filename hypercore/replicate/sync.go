@@ -168,6 +168,7 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 		}
 		c.waiting = nil
 		m.endRefreshes(c, hypercore.ErrFailed)
+		c.endSpans(hypercore.ErrFailed)
 	case hypercore.Conflicted:
 		m.freeze(c, now)
 		return
