@@ -239,6 +239,7 @@ func (m *machine) reopen(p *peer, now time.Time) {
 // closeChannel ends a channel from our side.
 func (m *machine) closeChannel(ch *channel, now time.Time) {
 	p := ch.peer
+	ch.probe = nil // nobody will answer
 	m.control(p, wire.Close{Channel: ch.local}, 0)
 	if ch.state == opening {
 		ch.state, ch.core = closing, nil

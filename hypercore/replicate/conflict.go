@@ -27,6 +27,7 @@ import (
 // probe is the question for a peer's head, while there is no answer.
 type probe struct {
 	fault    error // the proof that did not hold; nil where heads are only compared
+	fork     uint64
 	length   uint64
 	since    time.Time
 	checking bool
@@ -52,7 +53,7 @@ func (m *machine) compare(ch *channel, now time.Time) {
 
 // probe asks for the head of a peer, up to a length.
 func (m *machine) probe(ch *channel, fault error, length uint64, now time.Time) {
-	ch.probe = &probe{fault: fault, length: length, since: now}
+	ch.probe = &probe{fault: fault, fork: ch.core.fork, length: length, since: now}
 	if !ch.probing {
 		ch.probing = true
 		m.doubts = append(m.doubts, ch)
@@ -86,7 +87,7 @@ func (m *machine) doubt(r *request, err error, fault error, now time.Time) bool 
 	case p == nil:
 		m.probe(ch, fault, min(c.length, ch.them.length), now)
 	case p.fault == nil:
-		p.fault = fault
+		p.fault, p.since = fault, now
 	}
 	m.release(r)
 	m.again(r, now)
@@ -104,6 +105,10 @@ func (m *machine) unasked(ch *channel, d wire.Data) (w work, ok bool, err error)
 		return work{}, true, blame("signature of %d bytes, at most %d", len(u.Signature), maxSignature)
 	}
 	if p := ch.probe; p != nil && !p.checking {
+		if d.Fork != p.fork { // a peer that moved on has not our log's head any more
+			ch.probe = nil
+			return work{}, true, p.fault
+		}
 		p.checking = true
 		return work{probed: ch, proof: &d.Proof, log: ch.core.log}, true, nil
 	}
@@ -117,7 +122,7 @@ func (m *machine) unasked(ch *channel, d wire.Data) (w work, ok bool, err error)
 }
 
 // checked takes what CheckConflict said. An error is the peer's fault.
-func (m *machine) checked(ch *channel, err error) error {
+func (m *machine) checked(ch *channel, err error, now time.Time) error {
 	if ch.state != open { // also where the core was frozen
 		return nil
 	}
@@ -126,7 +131,7 @@ func (m *machine) checked(ch *channel, err error) error {
 	case errors.Is(err, hypercore.ErrConflict):
 		return nil // the event does the rest
 	case isStale(err):
-		ch.probe = nil
+		m.trust(ch, now)
 		return nil
 	case p != nil && p.checking:
 		if p.fault != nil {
@@ -137,6 +142,13 @@ func (m *machine) checked(ch *channel, err error) error {
 		}
 	}
 	return faultOf(err)
+}
+
+// trust ends the doubt about a peer: our log is not the one that it was about.
+func (m *machine) trust(ch *channel, now time.Time) {
+	ch.probe = nil
+	m.tryUpgrade(ch.core, now)
+	m.eager(ch, now)
 }
 
 // refusedProbe is noData for a probe.

@@ -105,7 +105,7 @@ func (m *machine) hedge(r *request, now time.Time) bool {
 func (c *core) quickest(r *request, urgent bool, now time.Time) (best *channel) {
 	for _, ch := range c.channels {
 		p := ch.peer
-		if p == r.ch.peer || p.late > r.ch.peer.late || !p.room(urgent) || !ch.gives(r.index, now) ||
+		if p == r.ch.peer || p.late > r.ch.peer.late && !r.isLong(now) || !p.room(urgent) || !ch.gives(r.index, now) ||
 			r.fetch != nil && r.fetch.denied(ch) {
 			continue
 		}

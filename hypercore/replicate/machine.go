@@ -306,6 +306,10 @@ func (m *machine) tick(now time.Time) (idle []*peer) {
 			idle = append(idle, p)
 			continue
 		}
+		if err := p.overrun(); err != nil {
+			m.drops = append(m.drops, drop{p, err})
+			continue
+		}
 		m.relieve(p, now)
 		m.retry(p, now)
 		m.reopen(p, now)

@@ -221,12 +221,15 @@ func (m *machine) move(r *request, now time.Time) bool {
 	return ch != nil
 }
 
-// elsewhere says whether a peer that was late no more often than the one that
-// was asked can do it: a peer that answers all but one request must not hold
-// that one for long.
+// isLong says that a request lies for so long that any other peer is better.
+func (r *request) isLong(now time.Time) bool { return now.Sub(r.sent) > giveUpAfter }
+
+// elsewhere finds a peer that was late no more often than the one that was
+// asked, or any where that takes too long, and that can do it: a peer that
+// answers all but one request must not hold that one for long.
 func (m *machine) elsewhere(r *request, now time.Time) *channel {
 	for _, ch := range r.ch.core.channels {
-		if ch.peer == r.ch.peer || ch.peer.late > r.ch.peer.late || r.twin != nil && r.twin.ch.peer == ch.peer {
+		if ch.peer == r.ch.peer || ch.peer.late > r.ch.peer.late && !r.isLong(now) || r.twin != nil && r.twin.ch.peer == ch.peer {
 			continue
 		}
 		switch {

@@ -84,7 +84,7 @@ func (c *conn) perform(works []work) error {
 		case w.probed != nil:
 			n = 1
 			outcome := w.log.CheckConflict(w.proof)
-			c.swarm.do(func(m *machine, now time.Time) { err = m.checked(w.probed, outcome) })
+			c.swarm.do(func(m *machine, now time.Time) { err = m.checked(w.probed, outcome, now) })
 		default:
 			n, err = 1, c.reorganise(w)
 		}

@@ -55,8 +55,8 @@ func (m *machine) tryReorganise(c *core, now time.Time) {
 	c.reorg = nil
 	var best *channel
 	for _, ch := range c.channels {
-		if ch.leads(now) && (best == nil || cmp.Or(cmp.Compare(ch.them.fork, best.them.fork),
-			cmp.Compare(best.peer.late, ch.peer.late), cmp.Compare(ch.them.length, best.them.length)) > 0) {
+		if ch.leads(now) && (best == nil || cmp.Or(cmp.Compare(best.peer.late, ch.peer.late),
+			cmp.Compare(ch.them.fork, best.them.fork), cmp.Compare(ch.them.length, best.them.length)) > 0) {
 			best = ch
 		}
 	}
@@ -144,12 +144,16 @@ func (m *machine) reorganised(r *request, session *hypercore.Reorganisation, pat
 	}
 	c := r.ch.core
 	g := c.reorg
+	if g != nil && g.request != r {
+		g = nil // ours was given up, and another began
+	}
 	m.release(r)
 	switch {
-	case err == nil && g != nil:
+	case g == nil:
+	case err == nil:
 		g.session, g.path, g.more = session, path, more
 		g.installing = !more
-	case isStale(err) || err == nil:
+	case isStale(err):
 		c.reorg = nil
 	default:
 		c.reorg = nil
@@ -207,6 +211,9 @@ func (m *machine) truncated(c *core, from, to uint64, now time.Time) {
 		}
 		ch.news = clip(ch.news, from)
 		ch.cursor, ch.plan, ch.surveyed, ch.denied = 0, nil, 0, nil
+		if ch.probe != nil && !ch.probe.checking {
+			ch.probe = nil // it was about a log that we have left
+		}
 		ch.behind, ch.short, ch.noUpgrade, ch.noManifest, ch.noFork = false, false, false, false, false
 		ch.forgive()
 	}

@@ -194,3 +194,56 @@ func TestDiskThatWasFull(t *testing.T) {
 		t.Errorf("a read of a failed core: %v", f.err)
 	}
 }
+
+// A peer that offers the highest fork of all and does not hand it over does not
+// keep others from handing over theirs.
+func TestForkMovesFromPeerThatSkipsIt(t *testing.T) {
+	r := newRig(t, false)
+	a, b := r.peer("a"), r.peer("b")
+	r.receive(a, wire.Sync{Fork: 1 << 40, Length: 5, Uploading: true})
+	r.receive(b, wire.Sync{Fork: 1, Length: 5, Uploading: true})
+	if q, _ := r.sent(a); len(q) != 1 || q[0].kind != forFork {
+		t.Fatalf("%d requests", len(q))
+	}
+	r.chatter(int(moveAfter/tickEvery)+1, a)
+	if q, _ := r.sent(b); len(q) != 1 || q[0].kind != forFork || q[0].over {
+		t.Errorf("%d requests moved, want that of the fork", len(q))
+	}
+}
+
+// A peer that never failed, because it seems to be about to answer for ever, does
+// not keep what others have that did fail once.
+func TestLateForLongMovesToOthersThatWereLate(t *testing.T) {
+	for _, kind := range []kind{forBlock, forNode} {
+		r := newRig(t, false)
+		a := r.peer("a")
+		r.m.fetch(r.c, want{kind, 6}, r.now)
+		first, _ := r.sent(a)
+		b := r.peer("b")
+		b.late = 1
+		moved := 0
+		for range 3 {
+			r.chatter(int(giveUpAfter/tickEvery)+2, a)
+			q, _ := r.sent(b)
+			moved += len(q)
+			r.sent(a)
+		}
+		if len(first) != 1 || moved == 0 {
+			t.Errorf("kind %d: %d requests, %d moved; want one each", kind, len(first), moved)
+		}
+	}
+}
+
+// A peer that is not heard to take anything is dropped when too much waits for
+// it, whatever it says itself.
+func TestPeerThatDoesNotRead(t *testing.T) {
+	r := newRig(t, false)
+	a := r.peer("a")
+	for i := uint64(0); a.queued <= maxControl; i++ {
+		r.m.cleared(r.c, i, i+1)
+	}
+	r.pass(tickEvery)
+	if len(r.m.drops) != 1 || r.m.drops[0].peer != a || !errors.Is(r.m.drops[0].err, ErrMisbehaved) {
+		t.Errorf("drops %v", r.m.drops)
+	}
+}
