@@ -105,7 +105,7 @@ func (m *machine) unasked(ch *channel, d wire.Data) (w work, ok bool, err error)
 		return work{}, true, blame("signature of %d bytes, at most %d", len(u.Signature), maxSignature)
 	}
 	if p := ch.probe; p != nil && !p.checking {
-		if d.Fork != p.fork { // a peer that moved on has not our log's head any more
+		if d.Fork != p.fork { // that is no answer
 			ch.probe = nil
 			return work{}, true, p.fault
 		}
