@@ -73,6 +73,21 @@ func readTimeoutFlag() cli.Flag {
 	return &cli.DurationFlag{Name: "read-timeout", Usage: "wait `TIME` for what is not here", Value: node.DefaultReadTimeout, EnvVars: env("read-timeout")}
 }
 
+func syncFlag() cli.Flag {
+	return &cli.StringFlag{Name: "sync", Usage: "`WHEN` an append is on the disk: always, before it returns (appends at the same time share the syncs), or group, right after; fsync waits for it", Value: "group", EnvVars: env("sync")}
+}
+
+func syncAlways(c *cli.Context) (bool, error) {
+	switch s := c.String("sync"); s {
+	case "always":
+		return true, nil
+	case "group":
+		return false, nil
+	default:
+		return false, usage("--sync %s: want group or always", s)
+	}
+}
+
 func maxMessageFlag() cli.Flag {
 	return &cli.StringFlag{Name: "max-message", Usage: "refuse messages longer than `SIZE`", Value: "8MiB", EnvVars: env("max-message")}
 }

@@ -241,9 +241,10 @@ func TestInteropSparse(t *testing.T) {
 	expect(t, "no session", js.ask("close 3"), "done")
 	writer.say("while nobody listens")
 	writer.expect("appended 1 0 5001")
-	if got, err := l.block(5000); err != nil || got != "while nobody listens\n" {
-		t.Fatalf("block 5000: %q, %v", got, err)
-	}
+	eventually(t, patience, "block 5000 is here", func() bool {
+		got, err := l.block(5000)
+		return err == nil && got == "while nobody listens\n"
+	})
 	js.ask("open 3")
 	expect(t, "a block of a new session", js.ask("get 3 5000"), fmt.Sprintf("21 %x", sha256.Sum256([]byte("while nobody listens\n"))))
 

@@ -56,6 +56,7 @@ func servingFlags() []cli.Flag {
 	return append([]cli.Flag{
 		maxMessageFlag(),
 		readTimeoutFlag(),
+		syncFlag(),
 		&cli.BoolFlag{Name: "no-peers", Usage: "this store has no newer copy elsewhere: sign without waiting for peers", EnvVars: env("no-peers")},
 	}, networkFlags()...)
 }
@@ -66,6 +67,9 @@ func servingOptions(c *cli.Context) (o node.Options, err error) {
 		return o, err
 	}
 	if o.ReadTimeout, err = positive(c, "read-timeout"); err != nil {
+		return o, err
+	}
+	if o.SyncAlways, err = syncAlways(c); err != nil {
 		return o, err
 	}
 	o.Network, err = network(c)

@@ -7,6 +7,9 @@ var (
 	ErrNoMulticore = errors.New("the store has no multicore of its own")
 	// ErrTooLong is when a message is over its limit, or is the rest of one that was.
 	ErrTooLong = errors.New("message is too long")
+	// ErrNotSynced is when messages were appended and survive the process, but did not get to the disk, where
+	// each append is to wait for that. Other errors of the disk are in its chain.
+	ErrNotSynced = errors.New("appended, but not on the disk")
 	// ErrNoCore is when a message is sent to a core that the own multicore has not.
 	ErrNoCore = errors.New("no such core in the own multicore")
 	// ErrForeignMain is when the store's core-1 holds something other than the index of its core-2 and core-3.

@@ -3,6 +3,7 @@ package multicore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 
 	"multicore/hypercore"
@@ -72,6 +73,7 @@ func newFramer(fo FramerOptions, append func(context.Context, [][]byte) error) *
 // ErrTooLong: nothing of p is stored, what waited is dropped, and further
 // writes are refused until one that ends with the end of a message, or End. A
 // refused write that followed one of MaxWrite bytes is refused twice.
+// ErrNotSynced: the messages are appended, what follows them in p is dropped.
 // After any other error what waited still waits, and p may be written again.
 func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 	if len(p) == 0 {
@@ -97,7 +99,12 @@ func (f *Framer) Write(ctx context.Context, p []byte) (int, error) {
 		return 0, err
 	}
 	if len(messages) > 0 {
-		if err := f.commit(ctx, messages); err != nil {
+		err := f.commit(ctx, messages)
+		if errors.Is(err, ErrNotSynced) {
+			f.pending, f.torn, f.full = nil, nil, false
+			return 0, err
+		}
+		if err != nil {
 			if len(f.pending) > 0 && f.framing.Mode != BySize {
 				f.torn = err
 			}
@@ -123,11 +130,11 @@ func (f *Framer) End(ctx context.Context) error {
 		f.pending, f.torn = nil, nil
 		return fmt.Errorf("the message that waited is dropped: %w", err)
 	}
-	if err := f.commit(ctx, [][]byte{f.pending}); err != nil {
-		return err
+	err := f.commit(ctx, [][]byte{f.pending})
+	if err == nil || errors.Is(err, ErrNotSynced) {
+		f.pending = nil
 	}
-	f.pending = nil
-	return nil
+	return err
 }
 
 // Pending is the number of bytes that wait for the end of their message.
@@ -138,14 +145,15 @@ func (f *Framer) Messages() uint64 { return f.messages }
 func (f *Framer) Bytes() uint64    { return f.bytes }
 
 func (f *Framer) commit(ctx context.Context, messages [][]byte) error {
-	if err := f.append(ctx, messages); err != nil {
+	err := f.append(ctx, messages)
+	if err != nil && !errors.Is(err, ErrNotSynced) {
 		return err
 	}
 	f.messages += uint64(len(messages))
 	for _, m := range messages {
 		f.bytes += uint64(len(m))
 	}
-	return nil
+	return err
 }
 
 // ends says whether a message ends where p ends, whatever came before it.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"multicore/corestore"
 	"multicore/hypercore"
@@ -17,6 +18,7 @@ type Own struct {
 	cores  [ownCores]*corestore.Core // main, core-2, core-3
 	named  []Named
 	attach []*replicate.Attachment
+	sync   atomic.Bool
 	close  sync.Once
 	err    error // of Close
 }
@@ -114,8 +116,13 @@ func (o *Own) Known() ([]Named, bool) { return append([]Named(nil), o.named...),
 // Cores gives main, core-2 and core-3 at once.
 func (o *Own) Cores(context.Context) ([]Named, error) { return append([]Named(nil), o.named...), nil }
 
+// SyncAlways has each Append, of framers too, return only when what it appended
+// is on the disk. Those that come at the same time share the syncs.
+func (o *Own) SyncAlways(always bool) { o.sync.Store(always) }
+
 // Append appends messages wholly or not at all; when it returns they survive
-// the process. Each goes to core-2 or core-3 by its length. core, if not "",
+// the process, and the power with SyncAlways: where they do not get that far it
+// is ErrNotSynced. Each goes to core-2 or core-3 by its length. core, if not "",
 // takes them all: "main", "core-2" or "core-3"; another is ErrNoCore.
 func (o *Own) Append(ctx context.Context, core string, messages [][]byte) error {
 	if len(messages) == 0 {
@@ -125,7 +132,15 @@ func (o *Own) Append(ctx context.Context, core string, messages [][]byte) error 
 	if err != nil {
 		return err
 	}
-	return hypercore.AppendAll(ctx, batches)
+	if err := hypercore.AppendAll(ctx, batches); err != nil || !o.sync.Load() {
+		return err
+	}
+	for _, b := range batches {
+		if err := b.Core.Flush(ctx); err != nil {
+			return fmt.Errorf("%w: %w", ErrNotSynced, err)
+		}
+	}
+	return nil
 }
 
 // Flush returns once all that was appended before is on the disk.

@@ -188,6 +188,7 @@ func (n *Node) ownMulticore(ctx context.Context, create bool) (*multicore.Own, e
 	if err != nil {
 		return nil, err
 	}
+	own.SyncAlways(n.opts.SyncAlways)
 	n.mu.Lock()
 	n.own = own
 	n.mu.Unlock()

@@ -25,6 +25,8 @@ type Options struct {
 	MaxMessage int
 	// ReadTimeout bounds waits for what is not here; 0 is 30 s.
 	ReadTimeout time.Duration
+	// SyncAlways has each append return only when it is on the disk.
+	SyncAlways bool
 	// NoPeers promises that no other copy of this store was ever written
 	// elsewhere: signatures are not held back.
 	NoPeers bool
