@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"text/tabwriter"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -70,8 +71,37 @@ func (p *program) showStatus(st *control.Status, s *session) error {
 		held, length := blocks(f.Cores)
 		fmt.Fprintf(w, "follows\t%s\t%s %d of %d blocks\n", f.Key, f.Name, held, length)
 	}
+	shown := make(map[string]bool) // a core may be open and followed
+	conflict := func(c control.Core) {
+		if c.ConflictHeads == nil || shown[c.Path] {
+			return
+		}
+		shown[c.Path] = true
+		for _, line := range conflictLines(c.ConflictHeads) {
+			fmt.Fprintf(w, "conflict\t%s\t%s\n", c.Path, line)
+		}
+	}
+	for _, c := range st.Cores {
+		conflict(c)
+	}
+	for _, f := range st.Followed {
+		for _, c := range f.Cores {
+			conflict(c)
+		}
+	}
 	for _, peer := range st.Peers {
 		fmt.Fprintf(w, "peer\t%s\t%s, %.1f ms, %d bytes in, %d out\n", peer.ID, peer.Addr, peer.RTTMillis, peer.ReceivedBytes, peer.SentBytes)
 	}
 	return w.Flush()
+}
+
+// conflictLines tell of the two logs that a key has signed.
+func conflictLines(f *control.ConflictHeads) []string {
+	head := func(whose string, h control.Head) string {
+		return fmt.Sprintf("%s: fork %d, length %d, tree hash %s, signature %s", whose, f.Fork, h.Length, h.TreeHash, h.Signature)
+	}
+	return []string{
+		"frozen since " + f.Found.Local().Format(time.DateTime) + ": its key has signed two different logs; only what is here can be read",
+		head("ours", f.Ours), head("theirs", f.Theirs),
+	}
 }

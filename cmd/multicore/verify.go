@@ -15,7 +15,7 @@ func (p *program) verifyCommand() *cli.Command {
 		Name:      "verify",
 		Usage:     "read everything that is held and check each hash and signature",
 		ArgsUsage: "[PATH]",
-		Description: "Without PATH all that the store holds. The first bad place of each core is named;\nthe exit code is 5 where something is damaged and was not repaired.\n\n" +
+		Description: "Without PATH all that the store holds. The first bad place of each core is named;\nthe exit code is 5 where something is damaged and was not repaired, or a core\nis frozen because its key has signed two different logs.\n\n" +
 			example("multicore verify", "multicore verify --repair KEY/core-3"),
 		Flags: readFlags(&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged from peers again", EnvVars: env("repair")}),
 		Action: func(c *cli.Context) error {
@@ -56,6 +56,7 @@ type verifying struct {
 	repair  bool
 	cores   int
 	damaged int // cores that are not right yet
+	forked  int // cores in conflict
 	list    []control.Verified
 }
 
@@ -68,11 +69,27 @@ func (v *verifying) show(c control.Verified) error {
 	if c.Unrepaired > 0 {
 		v.damaged++
 	}
+	if c.ConflictHeads != nil {
+		v.forked++
+	}
 	if v.json {
 		v.list = append(v.list, c)
 		return nil
 	}
 	v.progressEnd()
+	if err := v.found(c); err != nil || c.ConflictHeads == nil {
+		return err
+	}
+	for _, line := range conflictLines(c.ConflictHeads) {
+		if err := v.result("%s: %s", c.Path, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// found prints what became of the blocks of a core.
+func (v *verifying) found(c control.Verified) error {
 	if c.Damaged == 0 {
 		return v.result("%s: %d of %d blocks are here, %s, all right", c.Path, c.Blocks, c.Length, amount(c.Bytes))
 	}
@@ -103,6 +120,8 @@ func (v *verifying) verdict() error {
 		}
 	}
 	switch {
+	case v.damaged == 0 && v.forked > 0:
+		return &control.Error{Code: control.Verify, Text: fmt.Sprintf("%d of %d cores are frozen: their keys have signed two different logs each; what is here can be read", v.forked, v.cores)}
 	case v.damaged == 0:
 		return nil
 	case v.repair:

@@ -120,7 +120,9 @@ type Verified struct {
 	// Unrepaired is what is wrong now: damaged places, and blocks that were given
 	// up and that no peer gave.
 	Unrepaired uint64 `json:"unrepaired,omitempty"`
-	Done       bool   `json:"done"`
+	// ConflictHeads is as in Core.
+	ConflictHeads *ConflictHeads `json:"conflict_heads,omitempty"`
+	Done          bool           `json:"done"`
 }
 
 // Status is the object of `multicore status --json`, version 1. Fields are
@@ -169,6 +171,25 @@ type Core struct {
 	FullReplicas     int    `json:"full_replicas"`
 	Conflict         bool   `json:"conflict"`         // the core is frozen: its key has signed two different logs
 	Failed           string `json:"failed,omitempty"` // why nothing can be read from or added to it until it is opened anew
+	// ConflictHeads are the two heads that show the conflict; nil where there is none.
+	ConflictHeads *ConflictHeads `json:"conflict_heads,omitempty"`
+}
+
+// ConflictHeads are two heads of one core and fork, both signed by its key, that
+// no one log can have.
+type ConflictHeads struct {
+	Fork   uint64    `json:"fork"`
+	Found  time.Time `json:"found"`
+	Ours   Head      `json:"ours"`   // that of the log that is here
+	Theirs Head      `json:"theirs"` // that of the other one
+}
+
+// Head is a signed head.
+type Head struct {
+	Length     uint64 `json:"length"`
+	ByteLength uint64 `json:"byte_length"`
+	TreeHash   string `json:"tree_hash"` // hex
+	Signature  string `json:"signature"` // hex, as peers exchange it
 }
 
 type Followed struct {

@@ -3,6 +3,7 @@ package node
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -56,10 +57,24 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 	if info.Failed != nil {
 		out.Failed = info.Failed.Error()
 	}
+	out.ConflictHeads = conflictHeads(c)
 	if n.swarm != nil {
 		out.Peers, out.FullReplicas = n.swarm.CorePeers(c.DiscoveryKey())
 	}
 	return out
+}
+
+// conflictHeads is the evidence against the core's key; nil where there is none.
+func conflictHeads(c *hypercore.Core) *control.ConflictHeads {
+	f := c.Conflict()
+	if f == nil {
+		return nil
+	}
+	head := func(h hypercore.SignedHead) control.Head {
+		return control.Head{Length: h.Length, ByteLength: h.ByteLength,
+			TreeHash: hex.EncodeToString(h.Hash[:]), Signature: hex.EncodeToString(h.Signature)}
+	}
+	return &control.ConflictHeads{Fork: f.Fork, Found: f.Found.UTC(), Ours: head(f.Ours), Theirs: head(f.Theirs)}
 }
 
 // coresOf describes the cores of a multicore that may not be open; none of one

@@ -115,7 +115,7 @@ func (n *Node) verifyAll(ctx context.Context, r control.VerifyRequest, emit func
 func (n *Node) verify(ctx context.Context, r control.VerifyRequest, path string, c *hypercore.Core, emit func(control.Verified) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	out := control.Verified{Path: path, Key: c.Key().String()}
+	out := control.Verified{Path: path, Key: c.Key().String(), ConflictHeads: conflictHeads(c)}
 	var told time.Time
 	look := func(repair bool) (hypercore.Verification, error) {
 		found, err := c.Verify(ctx, hypercore.VerifyOptions{Repair: repair, Progress: func(sofar hypercore.Verification, of uint64) {
