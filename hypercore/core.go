@@ -241,6 +241,7 @@ type Info struct {
 	Learned            bool      // own, or a head or manifest was verified: length 0 then means empty, not unknown
 	Grown              time.Time // last growth, stored
 	Held               bool      // a hold is in force, or the core settles
+	Settling           bool      // held because it settles, and for that alone
 	Erased             uint64    // times that stored nodes turned out to be damaged and were erased, since Open
 	Conflict           bool      // the core is frozen (see Core.Conflict)
 	Failed             error     // why the core answers ErrFailed, which this wraps; nil: it does not
@@ -260,6 +261,7 @@ func (c *Core) Info() Info {
 		Learned:    c.learned(),
 		Grown:      c.grown,
 		Held:       c.held || c.settling,
+		Settling:   c.settling && !c.held,
 		Erased:     c.erased,
 		Conflict:   c.conflict != nil,
 		Failed:     c.failed,

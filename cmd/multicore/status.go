@@ -61,11 +61,14 @@ func (p *program) showStatus(st *control.Status, s *session) error {
 		fmt.Fprintf(w, "DHT\t%s, %d in its table\n", n.DHT.Mode, n.DHT.RoutingTable)
 	}
 	for _, c := range st.Cores {
-		failed := ""
-		if c.Failed != "" {
-			failed = "; failed: " + c.Failed
+		state := ""
+		switch {
+		case c.Failed != "":
+			state = "; failed: " + c.Failed
+		case c.Held:
+			state = fmt.Sprintf("; peers see %d until one has said how long it is", c.DurableLength)
 		}
-		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %d peers%s\n", c.Path, c.ContiguousLength, c.Length, c.ByteLength, c.Peers, failed)
+		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %d peers%s\n", c.Path, c.ContiguousLength, c.Length, c.ByteLength, c.Peers, state)
 	}
 	for _, f := range st.Followed {
 		held, length := blocks(f.Cores)

@@ -170,6 +170,7 @@ type Core struct {
 	Peers            int    `json:"peers"`
 	FullReplicas     int    `json:"full_replicas"`
 	Conflict         bool   `json:"conflict"`         // the core is frozen: its key has signed two different logs
+	Held             bool   `json:"held,omitempty"`   // nothing new is signed, nor shown to peers, until one has said how long the core is
 	Failed           string `json:"failed,omitempty"` // why nothing can be read from or added to it until it is opened anew
 	// ConflictHeads are the two heads that show the conflict; nil where there is none.
 	ConflictHeads *ConflictHeads `json:"conflict_heads,omitempty"`

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -195,7 +196,19 @@ func (n *Node) ownMulticore(ctx context.Context, create bool) (*multicore.Own, e
 	if n.net != nil {
 		n.net.Join(own.Main().DiscoveryKey(), true)
 	}
+	if n.opts.Network != nil && !n.opts.Short && held(own) {
+		n.log.Warn("peers are not shown what is appended here until one has said how long the cores already are: the store is or may be a copy; if no other copy was ever written, start with --no-peers")
+	}
 	return own, nil
+}
+
+// held says whether a core of own waits for a peer, for however long.
+func held(own *multicore.Own) bool {
+	cores, _ := own.Known()
+	return slices.ContainsFunc(cores, func(c multicore.Named) bool {
+		info := c.Core.Info()
+		return info.Held && !info.Settling
+	})
 }
 
 // current is the own multicore, nil where there is none.

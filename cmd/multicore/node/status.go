@@ -52,7 +52,7 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 		Path: path, Key: c.Key().String(), DiscoveryKey: c.DiscoveryKey().String(),
 		Length: info.Length, ByteLength: info.ByteLength,
 		ContiguousLength: info.Contiguous, DurableLength: info.Durable,
-		Fork: info.Fork, Writable: info.Writable, Conflict: info.Conflict,
+		Fork: info.Fork, Writable: info.Writable, Conflict: info.Conflict, Held: info.Held,
 	}
 	if info.Failed != nil {
 		out.Failed = info.Failed.Error()
