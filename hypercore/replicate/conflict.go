@@ -130,7 +130,7 @@ func (m *machine) checked(ch *channel, err error, now time.Time) error {
 	switch {
 	case errors.Is(err, hypercore.ErrConflict):
 		return nil // the event does the rest
-	case isStale(err):
+	case err != nil && faultOf(err) == nil:
 		m.trust(ch, now)
 		return nil
 	case p != nil && p.checking:
@@ -144,7 +144,8 @@ func (m *machine) checked(ch *channel, err error, now time.Time) error {
 	return faultOf(err)
 }
 
-// trust ends the doubt about a peer: our log is not the one that it was about.
+// trust ends the doubt about a peer: our log is not the one that it was about, or
+// cannot be read.
 func (m *machine) trust(ch *channel, now time.Time) {
 	ch.probe = nil
 	m.tryUpgrade(ch.core, now)

@@ -45,9 +45,10 @@
 // What a channel has to say about its state is put into words only when the
 // stream takes it, so a burst of appends becomes one sync. What somebody waits
 // for goes before downloads. The first new block of a log that is downloaded, or
-// read to its end, comes along with the longer head (carry.go). A request that a peer does not answer moves to
-// another, and the peer rests; who let others down is asked last. Downloads of
-// small blocks ask for no node twice, though many are under way (lean.go).
+// read to its end, comes along with the longer head (carry.go). A request that a
+// peer does not answer moves to another, and the peer rests; who let others down
+// is asked last. Downloads of small blocks ask for no node twice, though many are
+// under way (lean.go).
 //
 // # Limits
 //

@@ -211,6 +211,7 @@ func (m *machine) truncated(c *core, from, to uint64, now time.Time) {
 		}
 		ch.news = clip(ch.news, from)
 		ch.cursor, ch.plan, ch.surveyed, ch.denied = 0, nil, 0, nil
+		ch.agreed, ch.compared = 0, time.Time{}
 		if ch.probe != nil && !ch.probe.checking {
 			ch.probe = nil // it was about a log that we have left
 		}

@@ -107,8 +107,9 @@ func (m *machine) checkHold(c *core) {
 	}
 }
 
-// tryUpgrade asks the most reliable peer, of equals the one that has most, for a longer head, one peer at a time
-// (spec 13.3), or for the manifest of a core that is still empty everywhere.
+// tryUpgrade asks the most reliable peer, of equals the one that has most, for a
+// longer head, one peer at a time (spec 13.3), or for the manifest of a core that
+// is still empty everywhere.
 func (m *machine) tryUpgrade(c *core, now time.Time) {
 	if c.upgrade != nil || len(c.attached) == 0 || !c.grows() {
 		return
