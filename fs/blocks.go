@@ -189,7 +189,7 @@ func (f *blockFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
-	fork := c.Info().Fork
+	log := c.Snapshot()
 	if !c.Has(f.index) {
 		if _, err := c.Get(ctx, f.index); err != nil {
 			return nil, 0, f.t.fail(f.path, err)
@@ -199,18 +199,19 @@ func (f *blockFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
-	h := &blockHandle{t: f.t, path: f.path, core: c, fork: fork, index: f.index, off: off, size: size}
+	h := &blockHandle{t: f.t, path: f.path, core: c, log: log, index: f.index, off: off, size: size}
 	return h, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
-// blockHandle is an open block. Once the writer has dropped that block it reads
-// ESTALE, whatever took its place.
+// blockHandle is an open block. Once the writer has dropped that block, or it was
+// moved, it reads ESTALE, whatever took its place.
 type blockHandle struct {
-	t           *tree
-	path        string
-	core        *hypercore.Core
-	fork, index uint64
-	off, size   uint64 // in the log
+	t         *tree
+	path      string
+	core      *hypercore.Core
+	log       *hypercore.Snapshot // from before the block was found
+	index     uint64
+	off, size uint64 // in the log
 }
 
 func (h *blockHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
@@ -219,7 +220,7 @@ func (h *blockHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Re
 	}
 	dest = dest[:min(uint64(len(dest)), h.size-uint64(off))]
 	result, no := h.t.read(ctx, h.path, h.core, dest, h.off+uint64(off))
-	if fork, kept := h.core.Kept(h.fork); fork != h.fork && h.index >= kept {
+	if left, _ := h.log.Left(); h.index >= left {
 		return nil, syscall.ESTALE
 	}
 	return result, no

@@ -11,9 +11,10 @@ import (
 )
 
 // seen is what the kernel was told of the blocks of one core, and remembers for
-// long: where the writer truncates it is told to forget. Safe for concurrent use.
+// long: where blocks go or move it is told to forget. Safe for concurrent use.
 type seen struct {
 	t      *tree
+	own    bool   // the core is one of ours
 	cancel func() // of the subscription
 
 	mu      sync.Mutex
@@ -32,7 +33,7 @@ func (t *tree) remember(c *hypercore.Core, dir *gofs.Inode, i uint64) {
 	t.mu.Lock()
 	s := t.seen[c]
 	if s == nil {
-		s = &seen{t: t, dirs: make(map[*gofs.Inode]map[uint64]uint64)}
+		s = &seen{t: t, own: c.Writable(), dirs: make(map[*gofs.Inode]map[uint64]uint64)}
 		t.seen[c] = s
 		s.cancel = c.Subscribe(s.event)
 	}
@@ -45,10 +46,11 @@ func (t *tree) remember(c *hypercore.Core, dir *gofs.Inode, i uint64) {
 	s.dirs[dir][i/64] |= 1 << (i % 64)
 }
 
-// event has blocks forgotten that the core dropped. The kernel is told from a
-// goroutine: it may wait for a request that waits for the core.
+// event has blocks forgotten that the core dropped, and those of an own core
+// that moved behind a head which it adopted. The kernel is told from a goroutine:
+// it may wait for a request that waits for the core.
 func (s *seen) event(e hypercore.Event) {
-	if e.Kind != hypercore.Truncated {
+	if e.Kind != hypercore.Truncated && !(e.Kind == hypercore.Upgraded && s.own) {
 		return
 	}
 	s.mu.Lock()

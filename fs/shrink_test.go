@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -182,4 +183,78 @@ func (l *logText) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.b.String()
+}
+
+// TestAdopted: where an older copy of a store takes over what the other one
+// appended, its own blocks move, and nothing that the kernel remembers shows
+// them where they were.
+func TestAdopted(t *testing.T) {
+	first := newMachine(t, true)
+	if _, err := first.core("core-3").Append(t.Context(), []byte("block 0\n")); err != nil {
+		t.Fatal(err)
+	}
+	dir := first.dir
+	first.close()
+	if err := os.CopyFS(dir+".copy", os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	source := openMachine(t, dir, true).core("core-3")
+	for _, s := range []string{"the first\n", "the second, longer\n", "3\n"} {
+		if _, err := source.Append(t.Context(), []byte(s)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := source.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+
+	a := openMachine(t, dir+".copy", true)
+	m := mount(t, "", a.options())
+	m.sh(`echo "late 1" >> $M/append; echo "late 2" >> $M/append`)
+	m.want("core-3/blocks/1", "late 1\n")
+	m.want("core-3/2", "late 2\n")
+	late, err := os.Open(m.path("core-3/blocks/2"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer late.Close()
+	core := a.core("core-3")
+	r := merkle.Request{Upgrade: &merkle.UpgradeRequest{Start: 1, Length: 3}}
+	for i := range uint64(4) {
+		p, err := source.Prove(r)
+		if err == nil {
+			err = core.Apply(p)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes, err := core.Missing(2 * i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r = merkle.Request{Block: &merkle.BlockRequest{Index: i, Nodes: nodes}}
+	}
+	p, err := source.Prove(r)
+	if err == nil {
+		err = core.Apply(p)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	m.eventually("an open block that moved is stale", func() bool {
+		_, err := late.ReadAt(make([]byte, 4), 0)
+		return errors.Is(err, syscall.ESTALE)
+	})
+	want := []string{"block 0\n", "the first\n", "the second, longer\n", "3\n", "late 1\n", "late 2\n"}
+	for i, s := range want {
+		for _, dir := range []string{"core-3/blocks/", "core-3/"} {
+			name := dir + strconv.Itoa(i)
+			m.eventually(name, func() bool {
+				b, err := os.ReadFile(m.path(name))
+				return err == nil && string(b) == s
+			})
+		}
+	}
+	m.want("core-3/log", strings.Join(want, ""))
 }

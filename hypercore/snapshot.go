@@ -44,7 +44,7 @@ func (s *Snapshot) Get(ctx context.Context, i uint64) ([]byte, error) {
 		return nil, fmt.Errorf("block %d of %d: %w", i, s.length, ErrPastEnd)
 	}
 	block, err := s.core.Get(ctx, i)
-	if length, _ := s.left(); i >= length { // asked afterwards: it may have gone meanwhile
+	if length, _ := s.Left(); i >= length { // asked afterwards: it may have gone meanwhile
 		return nil, fmt.Errorf("block %d: %w", i, ErrTruncated)
 	}
 	return block, err
@@ -59,7 +59,7 @@ func (s *Snapshot) Seek(ctx context.Context, off uint64) (i, within uint64, err 
 		return 0, 0, fmt.Errorf("byte %d of %d: %w", off, s.size, ErrPastEnd)
 	}
 	i, within, err = s.core.Seek(ctx, off)
-	if _, size := s.left(); off >= size {
+	if _, size := s.Left(); off >= size {
 		return 0, 0, fmt.Errorf("byte %d: %w", off, ErrTruncated)
 	}
 	return i, within, err
@@ -73,7 +73,7 @@ func (s *Snapshot) ReadAt(ctx context.Context, p []byte, off uint64) (int, error
 	}
 	rest := s.size - off
 	n, err := s.core.ReadAt(ctx, p[:min(uint64(len(p)), rest)], off)
-	if _, size := s.left(); off+uint64(len(p)) > size && size < s.size {
+	if _, size := s.Left(); off+uint64(len(p)) > size && size < s.size {
 		n = int(min(uint64(n), size-min(size, off)))
 		return n, fmt.Errorf("byte %d: %w", size, ErrTruncated)
 	}
@@ -107,8 +107,9 @@ func (a readerAt) ReadAt(p []byte, off int64) (int, error) {
 	return a.r.snapshot.ReadAt(a.r.ctx, p, uint64(off))
 }
 
-// left is what the cuts since have left of the snapshot, in blocks and bytes.
-func (s *Snapshot) left() (length, size uint64) {
+// Left is what still is as it was: how many leading blocks, and bytes in them,
+// were neither removed since nor moved behind a head that was adopted.
+func (s *Snapshot) Left() (length, size uint64) {
 	c := s.core
 	c.mu.RLock()
 	defer c.mu.RUnlock()
