@@ -116,6 +116,9 @@ func (p *manyProcess) end() map[string]float64 {
 
 // playMany is the main function of both.
 func playMany(role string) (err error) {
+	if role == namedMaker || role == namedOpener {
+		return playNamed(role)
+	}
 	if name := os.Getenv(manyProfile); name != "" {
 		f, err := os.Create(name + "." + role)
 		if err != nil {
