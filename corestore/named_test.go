@@ -32,6 +32,9 @@ func TestManyNamedCores(t *testing.T) {
 	maker := startMany(t, namedMaker, dir, *namedCores)
 	made := maker.line()
 	maker.end()
+	if err := maker.cmd.Wait(); err != nil { // it has the store until then
+		t.Fatal(err)
+	}
 	opener := startMany(t, namedOpener, dir, *namedCores)
 	opened := opener.line()
 	opener.end()
