@@ -37,14 +37,14 @@ func TestClear(t *testing.T) {
 				c.Subscribe(func(e Event) { events = append(events, e) })
 				end := min(to, length)
 				n, err := c.Clear(ctx, from, to)
-				if err != nil || n != end-min(from, end) {
-					t.Fatalf("clear %d to %d: %d, %v", from, to, n, err)
+				if err != nil || n.Blocks != end-min(from, end) {
+					t.Fatalf("clear %d to %d: %v, %v", from, to, n, err)
 				}
-				if n > 0 && (len(events) == 0 || events[0] != Event{Cleared, from, end}) {
+				if n.Blocks > 0 && (len(events) == 0 || events[0] != Event{Cleared, from, end}) {
 					t.Fatalf("clear %d to %d: events %v", from, to, events)
 				}
-				if again, err := c.Clear(ctx, from, to); again != 0 || err != nil {
-					t.Fatalf("once more: %d, %v", again, err)
+				if again, err := c.Clear(ctx, from, to); again != (Amount{}) || err != nil {
+					t.Fatalf("once more: %v, %v", again, err)
 				}
 				for range 2 {
 					for i := range uint64(length) {
@@ -115,8 +115,8 @@ func TestClearKeepsWhatIsNotDurable(t *testing.T) {
 	c := own(t, newFlusher(t), 1, func(o *Options) { o.Hold, o.Unheld = true, 2 })
 	fill(t, c, 5)
 	mustFlush(t, c)
-	if n, err := c.Clear(context.Background(), 0, 5); n != 2 || err != nil {
-		t.Fatalf("%d, %v", n, err)
+	if n, err := c.Clear(context.Background(), 0, 5); n.Blocks != 2 || err != nil {
+		t.Fatalf("%v, %v", n, err)
 	}
 	for i := range uint64(5) {
 		if c.Has(i) != (i >= 2) {

@@ -3,6 +3,7 @@ package replicate
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -15,6 +16,8 @@ import (
 type AttachOptions struct {
 	After    []hypercore.DiscoveryKey
 	Download bool // fetch every block and keep doing so
+	// Selection narrows Download; the zero value does not.
+	Selection Selection
 }
 
 // Attachment keeps a core replicating; it is the core's Source while it lives.
@@ -32,7 +35,7 @@ var _ hypercore.Source = (*Attachment)(nil)
 func (s *Swarm) Attach(hc *hypercore.Core, o AttachOptions) *Attachment {
 	a := &Attachment{
 		source: source{swarm: s, id: hc.DiscoveryKey()},
-		state:  attachment{after: o.After, download: o.Download},
+		state:  attachment{after: o.After, download: o.Download, limit: o.Selection.compile()},
 	}
 	s.attaching.Lock()
 	defer s.attaching.Unlock()
@@ -82,6 +85,20 @@ func (a *Attachment) SetDownload(on bool) {
 	a.swarm.do(func(m *machine, now time.Time) {
 		a.state.download = on
 		m.reset(a.core, now)
+	})
+}
+
+// SetSelection changes what of the log a download is about. What is under way
+// and is left out now is cancelled.
+func (a *Attachment) SetSelection(s Selection) {
+	limit := s.compile()
+	a.swarm.do(func(m *machine, now time.Time) {
+		a.state.limit = limit
+		m.reset(a.core, now)
+		if a.state.download && slices.Contains(a.core.attached, &a.state) {
+			m.unwish(a.core, extent{0, math.MaxUint64}, now)
+			m.wished(a.core, extent{0, math.MaxUint64}, now)
+		}
 	})
 }
 

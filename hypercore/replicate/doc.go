@@ -14,6 +14,10 @@
 // A core of the Directory that is not attached is served to a peer that opens
 // it, while that peer keeps it open.
 //
+// A download may be narrowed (Selection): to the newest blocks, a window that
+// moves with the end, and by blocks that were cleared. What is left out is asked
+// for only where somebody reads it.
+//
 // # Who learns what
 //
 // Opening a core on a stream takes its discovery key and a capability, which

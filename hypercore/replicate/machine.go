@@ -104,9 +104,10 @@ type core struct {
 	hasManifest              bool
 	writable, held           bool
 
-	whole     bool // every block is to be downloaded
-	download  bool // or some are
-	taken     int  // new blocks that still come along with longer heads (carry.go)
+	whole     bool         // there is a download of the whole log, but for what limits leave out
+	limits    []*selection // one for each attachment that downloads; nil: one has none
+	download  bool         // or some are
+	taken     int          // new blocks that still come along with longer heads (carry.go)
 	spans     []*span
 	aheads    []*span   // are about to be read
 	surveying bool      // in machine.surveying
@@ -126,6 +127,7 @@ type core struct {
 type attachment struct {
 	after    []hypercore.DiscoveryKey
 	download bool
+	limit    *selection // nil: all is downloaded
 }
 
 func (m *machine) addCore(id hypercore.DiscoveryKey, key hypercore.Key, l log) *core {
@@ -210,10 +212,7 @@ func (m *machine) attach(c *core, a *attachment, now time.Time) {
 // reset follows a change of the attachments.
 func (m *machine) reset(c *core, now time.Time) {
 	before := c.whole
-	c.whole = false
-	for _, a := range c.attached {
-		c.whole = c.whole || a.download
-	}
+	c.whole, c.limits = c.limit()
 	c.download = c.whole || len(c.spans) > 0
 	if c.whole && !before {
 		m.wished(c, extent{0, math.MaxUint64}, now)

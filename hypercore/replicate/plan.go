@@ -150,6 +150,7 @@ func (p *plan) turnPage(ch *channel) bool {
 		}
 		for p.hands[h] < stop {
 			n := max(p.hands[h], ch.core.contiguous/pageBits)
+			n = max(n, ch.core.desiredFrom(n*pageBits)/pageBits)
 			n, ok := ch.blocks.nextPage(n)
 			if !ok || n >= stop {
 				p.hands[h] = stop

@@ -19,10 +19,15 @@ func (c *core) downloads() bool { return c.download || len(c.aheads) > 0 }
 
 // desired gives the blocks of a word that are to be downloaded.
 func (c *core) desired(at uint64) uint32 {
-	if c.whole {
-		return ^uint32(0)
-	}
 	var w uint32
+	if c.whole {
+		if c.limits == nil {
+			return ^uint32(0)
+		}
+		for _, l := range c.limits {
+			w |= l.word(at, c.length)
+		}
+	}
 	for _, s := range c.spans {
 		if lo, hi := max(s.from, at), min(s.to, at+32); lo < hi {
 			mask, _ := wordMask(lo, hi)
@@ -34,10 +39,15 @@ func (c *core) desired(at uint64) uint32 {
 
 // desiredFrom gives a block from i on before which nothing is to be downloaded.
 func (c *core) desiredFrom(i uint64) uint64 {
-	if c.whole {
-		return i
-	}
 	next := ^uint64(0)
+	if c.whole {
+		if c.limits == nil {
+			return i
+		}
+		for _, l := range c.limits {
+			next = min(next, l.next(i, c.length))
+		}
+	}
 	for _, s := range c.spans {
 		if s.to > i {
 			next = min(next, max(i, s.next))
