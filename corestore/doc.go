@@ -35,4 +35,10 @@
 // recorded in the database together with the mark above, then renamed. Whatever
 // a crash leaves of that is completed or begun anew by the next Open; a
 // database with a fingerprint and no primary key that fits is refused.
+//
+// # Removing cores
+//
+// Purge drops the records of replicas and marks them as purged in one
+// transaction, then removes their files and the marks. Open finishes what a
+// crash cut off.
 package corestore

@@ -15,6 +15,8 @@ var (
 	ErrNewer = storage.ErrNewer
 	// ErrNotFound: no core with this discovery key is held here.
 	ErrNotFound = errors.New("no such core")
+	// ErrCoreInUse: a core is open, or being removed, and cannot be removed.
+	ErrCoreInUse = errors.New("core is in use")
 	// ErrPrimaryKey: the primary key is missing, unreadable or not the one the store was made with.
 	ErrPrimaryKey = errors.New("primary key does not fit the store")
 	// ErrClosed: the Store was closed.

@@ -193,3 +193,20 @@ func (s *Store) HasName(ns Namespace, name string) bool {
 	_, found, err := s.records.alias(ns, name)
 	return found && err == nil
 }
+
+// Replicas gives those of List that no name of ours leads to.
+func (s *Store) Replicas() (list []hypercore.DiscoveryKey, err error) {
+	if err := s.records.flush(); err != nil {
+		return nil, err
+	}
+	err = s.st.View(func(tx storage.Tx) error {
+		list = nil
+		return tx.Bucket(bucketKeys).Scan(nil, func(key, value []byte) error {
+			if len(key) == len(hypercore.DiscoveryKey{}) && len(value) == len(hypercore.Key{}) {
+				list = append(list, hypercore.DiscoveryKey(key))
+			}
+			return nil
+		})
+	})
+	return list, err
+}

@@ -108,6 +108,10 @@ func (s *Store) session(o origin, pair *hypercore.KeyPair, unheld uint64) (*Core
 			return nil, ErrClosed
 		}
 		c := s.open[d]
+		if s.barred[d] {
+			s.mu.Unlock()
+			return nil, fmt.Errorf("%w: core %s is being removed", ErrCoreInUse, d)
+		}
 		if c == nil {
 			c = &shared{key: o.key, refs: 1}
 			c.ready.Add(1)

@@ -40,6 +40,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	open   map[hypercore.DiscoveryKey]*shared
+	barred map[hypercore.DiscoveryKey]bool // are being removed
 	closed bool
 }
 
@@ -110,7 +111,7 @@ func (s *Store) load(o Options) (err error) {
 	s.held.Store(held != nil)
 	s.flusher = hypercore.NewFlusher(s.st, s.log)
 	s.records = newRecorder(s.st, s.log)
-	return nil
+	return s.finishPurges()
 }
 
 // makeDir makes dir and what is above it, and puts dir's entry on the disk.

@@ -195,6 +195,26 @@ func (b *bitfield) next(from uint64) (uint64, bool) {
 	}
 }
 
+// runs gives the held blocks of [from, to) as stretches, in order.
+func (b *bitfield) runs(from, to uint64) (list []blockRun) {
+	for at := from; at < to; {
+		next, ok := b.next(at)
+		if !ok || next >= to {
+			break
+		}
+		end := next + 1
+		if next < b.contiguous {
+			end = min(to, b.contiguous)
+		}
+		for end < to && b.has(end) {
+			end++
+		}
+		list = append(list, blockRun{next, end})
+		at = end
+	}
+	return list
+}
+
 // clone is a copy that shares nothing.
 func (b *bitfield) clone() bitfield {
 	pages := make(map[uint64]*page, len(b.pages))

@@ -50,22 +50,7 @@ func (c *Core) giveUp(from, to uint64) (runs []blockRun, err error) {
 		return nil, err
 	}
 	to = min(to, c.head.Length, c.stored)
-	for at := from; at < to; {
-		next, ok := c.bits.next(at)
-		if !ok || next >= to {
-			break
-		}
-		end := next + 1
-		if next < c.bits.contiguous {
-			end = min(to, c.bits.contiguous)
-		}
-		for end < to && c.bits.has(end) {
-			end++
-		}
-		runs = append(runs, blockRun{next, end})
-		at = end
-	}
-	if len(runs) == 0 {
+	if runs = c.bits.runs(from, to); len(runs) == 0 {
 		return nil, nil
 	}
 	c.bits.clear(from, to)

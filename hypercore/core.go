@@ -35,6 +35,8 @@ type Core struct {
 	events events
 	source atomic.Pointer[Source]
 
+	reads atomic.Pointer[func(from, to uint64)] // is told of what was read; nil: nobody
+
 	encryption atomic.Pointer[encryption] // nil: blocks are read as they are stored
 
 	queued atomic.Bool // in Flusher.queue; written under Flusher.mu

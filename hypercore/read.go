@@ -47,6 +47,9 @@ func (c *Core) Block(i uint64) ([]byte, error) {
 		if errors.Is(err, merkle.ErrMissingNode) || errors.Is(err, io.EOF) {
 			return nil, c.lose(v, i, err)
 		}
+		if fn := c.reads.Load(); fn != nil && err == nil {
+			(*fn)(i, i+1)
+		}
 		if k := c.cipher(); k != nil && err == nil {
 			return k.decrypt(i, block)
 		}
@@ -234,6 +237,7 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 		if err != nil {
 			return 0, err
 		}
+		c.tellRead(v, off, uint64(n))
 		if n < len(p) {
 			err = io.EOF
 		}

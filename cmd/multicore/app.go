@@ -75,6 +75,7 @@ func (p *program) app() *cli.App {
 			p.initCommand(), p.appendCommand(), p.keyCommand(),
 			p.catCommand(), p.tailCommand(), p.getCommand(),
 			p.followCommand(), p.unfollowCommand(), p.lsCommand(),
+			p.clearCommand(), p.purgeCommand(),
 			p.statusCommand(), p.peersCommand(), p.verifyCommand(), p.versionCommand(),
 		},
 	}

@@ -24,6 +24,7 @@ func networkFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "mdns", Category: category, Usage: "find peers on the local network and this machine", Value: true, EnvVars: env("mdns")},
 		&cli.StringFlag{Name: "upload-limit", Category: category, Usage: "send peers at most `SIZE` a second in all, such as 10MB (default: no limit)", EnvVars: env("upload-limit")},
 		&cli.StringFlag{Name: "download-limit", Category: category, Usage: "take at most `SIZE` a second from peers in all", EnvVars: env("download-limit")},
+		&cli.StringFlag{Name: "cache-size", Category: "storage", Usage: "keep at most `SIZE` of what was only read, 0 keeps all; the least recently read goes first", Value: "10GiB", EnvVars: env("cache-size")},
 		&cli.BoolFlag{Name: "announce", Category: category, Usage: "tell others that this node has what it serves", Value: true, EnvVars: env("announce")},
 	}
 }
@@ -45,7 +46,10 @@ func network(c *cli.Context) (*node.Network, error) {
 	if n.UploadLimit, err = limit(c, "upload-limit"); err != nil {
 		return nil, err
 	}
-	n.DownloadLimit, err = limit(c, "download-limit")
+	if n.DownloadLimit, err = limit(c, "download-limit"); err != nil {
+		return nil, err
+	}
+	n.CacheSize, err = storageSize(c, "cache-size")
 	return n, err
 }
 
@@ -63,6 +67,22 @@ func limit(c *cli.Context, flag string) (int64, error) {
 		return 0, usage("--%s %s: want at least %d bytes a second, or 0 for no limit", flag, s, leastLimit)
 	}
 	return n, nil
+}
+
+// leastStorage leaves room for what is being read.
+const leastStorage = 1 << 20
+
+// storageSize reads a flag in bytes; 0: no limit.
+func storageSize(c *cli.Context, flag string) (uint64, error) {
+	s := c.String(flag)
+	n, err := multicore.ParseSize(s)
+	switch {
+	case err != nil:
+		return 0, usage("--%s %s: want a size such as 10GiB or 500MB, or 0 for no limit", flag, s)
+	case n != 0 && n < leastStorage:
+		return 0, usage("--%s %s: want at least 1MiB, or 0 for no limit", flag, s)
+	}
+	return uint64(n), nil
 }
 
 // leastLimit leaves streams what they need to stay alive: below, peers would

@@ -35,7 +35,7 @@ func (p *program) lsCommand() *cli.Command {
 					if name == "" {
 						name = "-"
 					}
-					fmt.Fprintf(w, "%s\t%s\t%d of %d blocks\n", f.Key, name, held, length)
+					fmt.Fprintf(w, "%s\t%s\t%d of %d blocks%s\n", f.Key, name, held, length, limits(f))
 				}
 				return w.Flush()
 			})
@@ -43,10 +43,21 @@ func (p *program) lsCommand() *cli.Command {
 	}
 }
 
-// blocks counts the leading blocks that are here, and all.
+// limits says how much of a followed multicore is kept, where that is not all.
+func limits(f control.Followed) (text string) {
+	if f.KeepLast > 0 {
+		text += fmt.Sprintf(", the last %d of each core are kept", f.KeepLast)
+	}
+	if f.MaxStorage > 0 {
+		text += fmt.Sprintf(", at most %s", amount(f.MaxStorage))
+	}
+	return text
+}
+
+// blocks counts the blocks that are here, and all.
 func blocks(cores []control.Core) (held, length uint64) {
 	for _, c := range cores {
-		held += c.ContiguousLength
+		held += c.HeldBlocks
 		length += c.Length
 	}
 	return held, length

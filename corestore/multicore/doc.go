@@ -48,5 +48,12 @@
 // # Following
 //
 // List, Follow and Unfollow keep the keys of which a store holds a whole copy.
-// They only keep the list; whoever runs the store downloads (SetDownload).
+// They only keep the list; whoever runs the store downloads (SetDownload), as
+// much as Keep says (SetKeep). What the user cleared of a followed multicore is
+// recorded with it, and left out of the download.
+//
+// # What was only read
+//
+// Cache bounds the room of all that is held and not kept, and clears what was
+// read longest ago. Purge removes a multicore from the store.
 package multicore

@@ -3,6 +3,7 @@ package multicore
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -21,14 +22,17 @@ const maxName = 64
 // reserved are the names of files and directories of a mount.
 var reserved = []string{"append", "key", "status.json", "log", "follow", "blocks", ".", ".."}
 
-// Followed is a multicore of which a store keeps a whole copy.
+// Followed is a multicore of which a store keeps a copy.
 type Followed struct {
 	Key  hypercore.Key
 	Name string // "" or a name (see CheckName)
+	Keep Keep
 }
 
 type followedRecord struct {
-	Name string `json:"name,omitempty"`
+	Name       string `json:"name,omitempty"`
+	KeepLast   uint64 `json:"keep_last,omitempty"`
+	MaxStorage uint64 `json:"max_storage,omitempty"`
 }
 
 // CheckName says why a followed multicore cannot be called that: a name has 1
@@ -96,7 +100,7 @@ func Follow(st *corestore.Store, f Followed) error {
 		if err != nil {
 			return err
 		}
-		value, err := json.Marshal(followedRecord{Name: name})
+		value, err := json.Marshal(followedRecord{Name: name, KeepLast: f.Keep.Last, MaxStorage: f.Keep.Bytes})
 		if err != nil {
 			return err
 		}
@@ -105,13 +109,13 @@ func Follow(st *corestore.Store, f Followed) error {
 }
 
 // Unfollow takes key off the list durably and says whether it was on it. What
-// is held of it stays.
+// is held of it stays; that parts of it were cleared is forgotten.
 func Unfollow(st *corestore.Store, key hypercore.Key) (bool, error) {
 	var was bool
 	err := st.Update(func(tx storage.Tx) error {
 		b := tx.Bucket(followedBucket)
 		was = b.Get(key[:]) != nil
-		return b.Delete(key[:])
+		return errors.Join(b.Delete(key[:]), forgetPresence(tx, key))
 	})
 	return was && err == nil, err
 }
@@ -134,7 +138,7 @@ func parseFollowed(key, value []byte) (f Followed, err error) {
 	if err := json.Unmarshal(value, &r); err != nil {
 		return f, fmt.Errorf("followed key %x: %w", key, err)
 	}
-	return Followed{Key: hypercore.Key(key), Name: r.Name}, nil
+	return Followed{Key: hypercore.Key(key), Name: r.Name, Keep: Keep{Last: r.KeepLast, Bytes: r.MaxStorage}}, nil
 }
 
 // writes says whether st is the writer of a core. It makes nothing.

@@ -33,7 +33,7 @@ func TestFollow(t *testing.T) {
 	follow(key(3), "bob", nil)
 	follow(key(3), "alice", ErrNameTaken)
 	follow(key(2), "", nil) // keeps its name
-	expect(Followed{Key: key(1)}, Followed{key(2), "alice"}, Followed{key(3), "bob"})
+	expect(Followed{Key: key(1)}, Followed{Key: key(2), Name: "alice"}, Followed{Key: key(3), Name: "bob"})
 	follow(key(2), "zoe", nil)
 	follow(key(1), "alice", nil)
 	if was, err := Unfollow(st, key(3)); err != nil || !was {
@@ -42,7 +42,7 @@ func TestFollow(t *testing.T) {
 	if was, err := Unfollow(st, key(3)); err != nil || was {
 		t.Fatalf("Unfollow again = %t, %v, want false", was, err)
 	}
-	expect(Followed{key(1), "alice"}, Followed{key(2), "zoe"})
+	expect(Followed{Key: key(1), Name: "alice"}, Followed{Key: key(2), Name: "zoe"})
 
 	own := makeOwn(t, st, nil)
 	cores, _ := own.Known()
@@ -53,7 +53,7 @@ func TestFollow(t *testing.T) {
 		t.Fatal(err)
 	}
 	st = openStore(t, dir, nil)
-	expect(Followed{key(1), "alice"}, Followed{key(2), "zoe"})
+	expect(Followed{Key: key(1), Name: "alice"}, Followed{Key: key(2), Name: "zoe"})
 }
 
 func TestCheckName(t *testing.T) {

@@ -24,11 +24,19 @@ type Remote struct {
 	learning sync.Mutex // held while learning, so that it is done once; before mu
 
 	mu       sync.Mutex
-	sessions []*corestore.Core // main first
-	attach   []*replicate.Attachment
+	sessions []*corestore.Core       // main first
+	attach   []*replicate.Attachment // of each session; nil where it has none
+	presence []presence              // of each session
+	ends     []func()                // of subscriptions
 	complete bool
 	download bool
+	keep     Keep
 	closed   bool
+
+	cache     *Cache        // nil: none
+	moved     chan struct{} // a core changed its length; holds one
+	trims     sync.Mutex    // one trim at a time; before recording
+	recording sync.Mutex    // over the records of presence; before mu
 }
 
 // OpenRemote opens the multicore of a main key and attaches its cores to sw; it
@@ -37,7 +45,7 @@ type Remote struct {
 // itself are shown too, but left to whoever attaches the own multicore. The
 // caller closes it before st.
 func OpenRemote(st *corestore.Store, sw Swarm, key hypercore.Key) (*Remote, error) {
-	r := &Remote{st: st, sw: sw, key: key}
+	r := &Remote{st: st, sw: sw, key: key, moved: make(chan struct{}, 1)}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
 	main, err := st.OpenKey(key)
 	if err != nil {
@@ -101,14 +109,26 @@ func (r *Remote) Cores(ctx context.Context) ([]Named, error) {
 	return cores, nil
 }
 
-// SetDownload says whether every block of all cores is fetched, also of those
-// that are learned later.
+// SetDownload says whether the blocks of all cores are fetched, also of those
+// that are learned later: all but what SetKeep leaves out, and what was cleared.
 func (r *Remote) SetDownload(on bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.download = on
 	for _, a := range r.attach {
-		a.SetDownload(on)
+		if a != nil {
+			a.SetDownload(on)
+		}
+	}
+}
+
+// SetCache has what is read counted as cache.
+func (r *Remote) SetCache(c *Cache) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cache = c
+	for _, s := range r.sessions {
+		r.ends = append(r.ends, c.watch(s.Core))
 	}
 }
 
@@ -123,9 +143,14 @@ func (r *Remote) Close() error {
 	}
 	r.closed = true
 	for _, a := range r.attach {
-		a.Detach()
+		if a != nil {
+			a.Detach()
+		}
 	}
-	r.attach = nil
+	for _, end := range r.ends {
+		end()
+	}
+	r.attach, r.ends = nil, nil
 	var errs []error
 	for _, c := range r.sessions {
 		errs = append(errs, c.Close())
@@ -146,11 +171,17 @@ func (r *Remote) add(cores []*corestore.Core) {
 	for _, c := range cores {
 		place := len(r.sessions)
 		r.sessions = append(r.sessions, c)
+		r.presence = append(r.presence, loadPresence(r.st, r.key, c.Core))
+		if r.cache != nil {
+			r.ends = append(r.ends, r.cache.watch(c.Core))
+		}
 		if r.sw == nil || c.Writable() {
+			r.attach = append(r.attach, nil)
 			continue
 		}
 		o := attachOptions(place, r.sessions[0].Core)
-		o.Download = r.download
+		o.Download, o.Selection = r.download, r.selection(place)
 		r.attach = append(r.attach, r.sw.Attach(c.Core, o))
+		r.ends = append(r.ends, c.Subscribe(func(e hypercore.Event) { r.noted(place, e) }))
 	}
 }

@@ -64,6 +64,8 @@ func (d dirFS) Open(name string, create bool) (File, error) {
 
 func (d dirFS) Mkdir(name string) error { return os.Mkdir(d.path(name), 0o700) }
 
+func (d dirFS) Remove(name string) error { return os.Remove(d.path(name)) }
+
 func (d dirFS) SyncDir(name string) error {
 	f, err := os.Open(d.path(name))
 	if err != nil {

@@ -19,6 +19,9 @@ type Store interface {
 	// SyncAll is Sync of each; where they are many, of the whole file system.
 	// The errors are those of the cores, in their order.
 	SyncAll(list []Files) []error
+	// Remove drops the files of a core that nobody uses, durably. Cut off by a
+	// crash it is to be called again. The Files can be used anew.
+	Remove(id ID) error
 	// Close ends the store and syncs nothing. Safe twice.
 	Close() error
 }

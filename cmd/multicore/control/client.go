@@ -117,6 +117,22 @@ func (c *Client) Verify(ctx context.Context, r VerifyRequest, emit func(Verified
 	return stream(ctx, c, "verify", r, emit)
 }
 
+func (c *Client) Clear(ctx context.Context, r ClearRequest) (*ClearResult, error) {
+	var out ClearResult
+	if err := c.unary(ctx, "clear", r, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
+func (c *Client) Purge(ctx context.Context, keyOrName string) (*PurgeResult, error) {
+	var out PurgeResult
+	if err := c.unary(ctx, "purge", nameRequest{keyOrName}, &out); err != nil {
+		return nil, err
+	}
+	return &out, nil
+}
+
 func (c *Client) Unmount(ctx context.Context, path string) error {
 	return c.unary(ctx, "unmount", nameRequest{path}, new(struct{}))
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"path/filepath"
 	"sync"
@@ -56,6 +57,14 @@ func (f *fake) Verify(ctx context.Context, r VerifyRequest, emit func(Verified) 
 func (f *fake) Unmount(_ context.Context, path string) error {
 	f.called("unmount " + path)
 	return f.byName(path)
+}
+func (f *fake) Clear(_ context.Context, r ClearRequest) (*ClearResult, error) {
+	f.called(fmt.Sprintf("clear %s %v %t", r.Path, r.Spans, r.Force))
+	return &ClearResult{Path: r.Path, Blocks: 3, Bytes: 30, Note: "a note"}, f.byName(r.Path)
+}
+func (f *fake) Purge(_ context.Context, name string) (*PurgeResult, error) {
+	f.called("purge " + name)
+	return &PurgeResult{Key: name, Cores: 3}, f.byName(name)
 }
 func (f *fake) Yield(context.Context) error {
 	f.called("yield")

@@ -121,6 +121,12 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/list", unary(s, func(ctx context.Context, _ struct{}) ([]Followed, error) {
 		return s.svc.List(ctx)
 	}))
+	mux.HandleFunc("POST /v1/clear", unary(s, func(ctx context.Context, r ClearRequest) (*ClearResult, error) {
+		return s.svc.Clear(ctx, r)
+	}))
+	mux.HandleFunc("POST /v1/purge", unary(s, func(ctx context.Context, r nameRequest) (*PurgeResult, error) {
+		return s.svc.Purge(ctx, r.Name)
+	}))
 	mux.HandleFunc("POST /v1/unmount", unary(s, func(ctx context.Context, r nameRequest) (struct{}, error) {
 		return struct{}{}, s.svc.Unmount(ctx, r.Name)
 	}))

@@ -34,6 +34,12 @@ type Service interface {
 	// Verify reads all that is held and checks it, one core after the other. It
 	// calls emit with how far it is now and then, and at the end of each core.
 	Verify(ctx context.Context, r VerifyRequest, emit func(Verified) error) error
+	// Clear gives up blocks on this machine; they are fetched again where they
+	// are read.
+	Clear(ctx context.Context, r ClearRequest) (*ClearResult, error)
+	// Purge removes all of somebody else's multicore from the store. Code NotFound
+	// where there is nothing of it, InUse where something has it open.
+	Purge(ctx context.Context, keyOrName string) (*PurgeResult, error)
 	// Mounts and Unmount concern the mountpoints of this process.
 	Unmount(ctx context.Context, path string) error
 	// Yield asks a process that runs only a short command to give the store
@@ -90,11 +96,41 @@ type Item struct {
 	Block []byte `json:"-"`
 }
 
-// FollowRequest names a multicore to keep whole.
+// FollowRequest names a multicore to keep a copy of.
 type FollowRequest struct {
 	Key  string `json:"key"`
 	Name string `json:"name,omitempty"`
 	Wait bool   `json:"wait,omitempty"`
+	// KeepLast and MaxStorage are as in Followed; nil: as before.
+	KeepLast   *uint64 `json:"keep_last,omitempty"`
+	MaxStorage *uint64 `json:"max_storage,omitempty"`
+}
+
+// ClearRequest names blocks to give up on this machine: Path is that of one core.
+// A Span whose Last is beyond the end goes to the end.
+type ClearRequest struct {
+	Path  string `json:"path"`
+	Spans []Span `json:"spans"`
+	// Force clears blocks of an own core that no connected peer is known to hold.
+	Force bool `json:"force,omitempty"`
+}
+
+// ClearResult counts what was given up.
+type ClearResult struct {
+	Path   string `json:"path"` // as in Status
+	Key    string `json:"key"`
+	Blocks uint64 `json:"blocks"`
+	Bytes  uint64 `json:"bytes"`
+	// Note tells the user something about it.
+	Note string `json:"note,omitempty"`
+}
+
+// PurgeResult counts what was removed.
+type PurgeResult struct {
+	Key    string `json:"key"`
+	Cores  int    `json:"cores"`
+	Blocks uint64 `json:"blocks"`
+	Bytes  uint64 `json:"bytes"`
 }
 
 // VerifyRequest names what to verify: Path as in ReadRequest, or "" for all that
@@ -164,6 +200,7 @@ type Core struct {
 	Length           uint64 `json:"length"`
 	ByteLength       uint64 `json:"byte_length"`
 	ContiguousLength uint64 `json:"contiguous_length"`
+	HeldBlocks       uint64 `json:"held_blocks"`
 	DurableLength    uint64 `json:"durable_length"`
 	Fork             uint64 `json:"fork"`
 	Writable         bool   `json:"writable"`
@@ -194,9 +231,11 @@ type Head struct {
 }
 
 type Followed struct {
-	Key   string `json:"key"`
-	Name  string `json:"name,omitempty"`
-	Cores []Core `json:"cores"`
+	Key        string `json:"key"`
+	Name       string `json:"name,omitempty"`
+	KeepLast   uint64 `json:"keep_last,omitempty"`   // blocks of each core; 0: all
+	MaxStorage uint64 `json:"max_storage,omitempty"` // bytes of all cores; 0: all
+	Cores      []Core `json:"cores"`
 }
 
 type Peer struct {

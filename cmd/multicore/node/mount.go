@@ -31,6 +31,7 @@ type Mounted struct {
 	mu       sync.Mutex
 	ended    bool
 	releases []func() // of what was looked up in it
+	keys     map[hypercore.Key]bool
 }
 
 // Key is the main key of the multicore that it shows.
@@ -116,6 +117,10 @@ func (m *Mounted) remote(key hypercore.Key) (multicore.View, error) {
 	ended := m.ended
 	if !ended {
 		m.releases = append(m.releases, release)
+		if m.keys == nil {
+			m.keys = make(map[hypercore.Key]bool)
+		}
+		m.keys[key] = true
 	}
 	m.mu.Unlock()
 	if ended {
@@ -123,6 +128,13 @@ func (m *Mounted) remote(key hypercore.Key) (multicore.View, error) {
 		return nil, errors.New("mount has ended")
 	}
 	return r, nil
+}
+
+// uses says whether a multicore was looked up in the mount.
+func (m *Mounted) uses(key hypercore.Key) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.keys[key]
 }
 
 func (m *Mounted) releaseAll() {

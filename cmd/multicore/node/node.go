@@ -23,6 +23,7 @@ type Node struct {
 	opts    Options
 	log     *slog.Logger
 	store   *corestore.Store
+	cache   *multicore.Cache // nil where it is not limited
 	swarm   *replicate.Swarm // nil without a network
 	net     *p2p.Node        // nil without a network
 	started time.Time
@@ -34,8 +35,9 @@ type Node struct {
 	ownMu sync.Mutex // held while the own multicore is made
 	own   *multicore.Own
 
-	followMu sync.Mutex               // held while the list of the followed and followed change; before mu
-	followed map[hypercore.Key]func() // ends the download of each
+	followMu sync.Mutex // held while the list of the followed and followed change; before mu
+	followed map[hypercore.Key]following
+	purging  map[hypercore.Key]bool // these are not to be opened; under mu
 
 	mu      sync.Mutex // over what follows and own; never held over I/O
 	remotes map[hypercore.Key]*remote
@@ -76,7 +78,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	}
 	n := &Node{
 		opts: o, log: o.Log, store: st, started: time.Now(),
-		remotes: map[hypercore.Key]*remote{}, followed: map[hypercore.Key]func(){},
+		remotes: map[hypercore.Key]*remote{}, followed: map[hypercore.Key]following{}, purging: map[hypercore.Key]bool{},
 		mounts: map[string]*Mounted{}, yielded: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
@@ -102,6 +104,10 @@ func (n *Node) start(ctx context.Context) error {
 			Directory: directory{n.store}, Log: n.log,
 			UploadLimit: nw.UploadLimit, DownloadLimit: nw.DownloadLimit,
 		})
+		if nw.CacheSize > 0 {
+			n.cache = multicore.NewCache(n.store, nw.CacheSize, n.log)
+			n.work.Go(func() { n.cache.Run(n.ctx) })
+		}
 	}
 	if _, err := n.ownMulticore(ctx, false); err != nil && !errors.Is(err, multicore.ErrNoMulticore) {
 		return err
@@ -135,7 +141,7 @@ func (n *Node) start(ctx context.Context) error {
 	defer n.followMu.Unlock()
 	for _, f := range list {
 		// One copy that is damaged is no reason to serve nothing else.
-		if err := n.keepWhole(f.Key); err != nil {
+		if err := n.download(f); err != nil {
 			n.log.Error("a followed multicore cannot be opened", "key", f.Key, "err", err)
 		}
 	}

@@ -134,7 +134,7 @@ func TestFollowAndUnfollowAtOnce(t *testing.T) {
 		n.mu.Lock()
 		open := n.remotes[key] != nil
 		n.mu.Unlock()
-		if listed, kept := len(list) == 1, n.followed[key] != nil; listed != kept || listed != open {
+		if listed, kept := len(list) == 1, n.followed[key].stop != nil; listed != kept || listed != open {
 			t.Fatalf("on the list: %v, downloaded: %v, open: %v", listed, kept, open)
 		}
 	}

@@ -48,4 +48,5 @@ type Network struct {
 	Announce        bool
 	UploadLimit     int64 // bytes a second over all peers; 0: none
 	DownloadLimit   int64
+	CacheSize       uint64 // bytes that may stay only because they were read; 0: no limit
 }

@@ -22,6 +22,10 @@ type remote struct {
 // release is safe to call twice.
 func (n *Node) acquire(key hypercore.Key) (r *remote, release func(), err error) {
 	n.mu.Lock()
+	if n.purging[key] {
+		n.mu.Unlock()
+		return nil, nil, errPurging
+	}
 	r = n.remotes[key]
 	first := r == nil
 	if first {
@@ -45,7 +49,13 @@ func (n *Node) openRemote(r *remote) {
 	defer close(r.ready)
 	var ctx context.Context
 	ctx, r.cancel = context.WithCancel(n.ctx)
-	if r.Remote, r.err = multicore.OpenRemote(n.store, n.attacher(), r.key); r.err != nil || n.net == nil {
+	if r.Remote, r.err = multicore.OpenRemote(n.store, n.attacher(), r.key); r.err != nil {
+		return
+	}
+	if n.cache != nil {
+		r.SetCache(n.cache)
+	}
+	if n.net == nil {
 		return
 	}
 	_, learned := r.Known()
@@ -127,20 +137,28 @@ func (n *Node) announceLearned(ctx context.Context, r *remote) {
 	}
 }
 
-// keepWhole opens a followed multicore and downloads all of it; n.followMu is
-// held.
-func (n *Node) keepWhole(key hypercore.Key) error {
-	if n.followed[key] != nil {
-		return nil
+// following is a multicore that is being downloaded.
+type following struct {
+	remote *remote
+	stop   func()
+}
+
+// download opens a followed multicore and downloads what is to be kept of it;
+// n.followMu is held.
+func (n *Node) download(f multicore.Followed) error {
+	now, ok := n.followed[f.Key]
+	if !ok {
+		r, release, err := n.acquire(f.Key)
+		if err != nil {
+			return err
+		}
+		now = following{r, func() {
+			r.SetDownload(false)
+			release()
+		}}
+		n.followed[f.Key] = now
 	}
-	r, release, err := n.acquire(key)
-	if err != nil {
-		return err
-	}
-	r.SetDownload(true)
-	n.followed[key] = func() {
-		r.SetDownload(false)
-		release()
-	}
+	now.remote.SetKeep(f.Keep)
+	now.remote.SetDownload(true)
 	return nil
 }

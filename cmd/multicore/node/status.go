@@ -51,7 +51,7 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 	out := control.Core{
 		Path: path, Key: c.Key().String(), DiscoveryKey: c.DiscoveryKey().String(),
 		Length: info.Length, ByteLength: info.ByteLength,
-		ContiguousLength: info.Contiguous, DurableLength: info.Durable,
+		ContiguousLength: info.Contiguous, HeldBlocks: c.HeldBlocks(), DurableLength: info.Durable,
 		Fork: info.Fork, Writable: info.Writable, Conflict: info.Conflict, Held: info.Held,
 	}
 	if info.Failed != nil {
