@@ -13,14 +13,14 @@ import (
 
 // statusShape is the object of `status --json`: each field with an example of
 // what it may hold; a slice is of any length, a pointer may be null.
-const coreShape = `{"path":"","key":"","discovery_key":"","length":0,"byte_length":0,"contiguous_length":0,
+const coreShape = `{"path":"","key":"","discovery_key":"","length":0,"byte_length":0,"contiguous_length":0,"held_blocks":0,
 	"durable_length":0,"fork":0,"writable":true,"peers":0,"full_replicas":0,"conflict":false}`
 
 const statusShape = `{"v":1,"main_key":"",
 	"mounts":[{"path":"","key":"","read_only":true}],
 	"node":{"peer_id":"","addrs":[""],"hypercore_tcp":null,"dht":{"mode":"","routing_table":0,"last_provide":""}},
 	"cores":[` + coreShape + `],
-	"followed":[{"key":"","name":"","cores":[` + coreShape + `]}],
+	"followed":[{"key":"","name":"","keep_last":0,"max_storage":0,"cores":[` + coreShape + `]}],
 	"peers":[{"id":"","addr":"","transport":"","relayed":true,"rtt_ms":0,"sent_bytes":0,"received_bytes":0}]}`
 
 // TestE2EStatus checks status --json of a process with a mount, a followed
@@ -122,7 +122,7 @@ func parse(t *testing.T, s string) (v any) {
 // mayBeNull and mayBeMissing are the fields that are not always there.
 var (
 	mayBeNull    = []string{".main_key", ".node", ".node.dht.last_provide"}
-	mayBeMissing = []string{".followed[].name"}
+	mayBeMissing = []string{".followed[].name", ".followed[].keep_last", ".followed[].max_storage"}
 )
 
 // checkShape compares the fields and types of got with those of an example.

@@ -57,7 +57,15 @@ func TestRoundTrips(t *testing.T) {
 	if err := errors.Join(c.Unfollow(ctx, "é"), c.Unmount(ctx, "/m n"), c.Yield(ctx)); err != nil {
 		t.Error(err)
 	}
-	if want := []string{"unfollow é", "unmount /m n", "yield"}; !reflect.DeepEqual(svc.calls, want) {
+	cleared, err := c.Clear(ctx, ClearRequest{Path: "core-3", Spans: []Span{{1, 1 << 62}}, Force: true})
+	if err != nil || *cleared != (ClearResult{Path: "core-3", Blocks: 3, Bytes: 30, Note: "a note"}) {
+		t.Errorf("Clear: %+v, %v", cleared, err)
+	}
+	purged, err := c.Purge(ctx, "friend")
+	if err != nil || *purged != (PurgeResult{Key: "friend", Cores: 3}) {
+		t.Errorf("Purge: %+v, %v", purged, err)
+	}
+	if want := []string{"unfollow é", "unmount /m n", "yield", "clear core-3 [{1 4611686018427387904}] true", "purge friend"}; !reflect.DeepEqual(svc.calls, want) {
 		t.Errorf("calls %q, want %q", svc.calls, want)
 	}
 }
