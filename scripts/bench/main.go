@@ -67,10 +67,12 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	b, err := newBench(ctx, o)
+	if b != nil {
+		defer os.RemoveAll(b.dir)
+	}
 	if err != nil {
 		return err
 	}
-	defer os.RemoveAll(b.dir)
 	r, err := b.rounds(kinds, ways, o.rounds)
 	if err != nil {
 		err = fmt.Errorf("%w\nonly what was measured until then is shown", err)
@@ -112,6 +114,8 @@ next:
 	return chosen, nil
 }
 
+// newBench gives what its caller has to remove the directory of, also with an
+// error.
 func newBench(ctx context.Context, o options) (*bench, error) {
 	if o.dir == "" {
 		o.dir = "/var/tmp"
@@ -132,8 +136,7 @@ func newBench(ctx context.Context, o options) (*bench, error) {
 			err = os.MkdirAll(b.profile, 0o755)
 		}
 		if err != nil {
-			os.RemoveAll(b.dir)
-			return nil, err
+			return b, err
 		}
 	}
 	b.pool = filepath.Join(b.dir, "pool")

@@ -73,6 +73,7 @@ class Multicore {
       const socket = net.connect(this.at)
       socket.setNoDelay(true)
       const stream = new SecretStream(true, socket, { keepAlive: 5000 })
+      stream.setTimeout(silence) // of the handshake too
       const failed = (err) => this.tell(err)
       stream.on('error', failed)
       const abort = () => stream.destroy()
@@ -84,7 +85,6 @@ class Multicore {
         this.away = false
         stream.on('error', (err) => log(`multicore: ${err.message}`))
         stream.off('error', failed)
-        stream.setTimeout(silence)
         return stream
       }
       stream.destroy()
