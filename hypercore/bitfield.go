@@ -279,3 +279,22 @@ func (b *bitfield) load(n uint64, record []byte) error {
 	b.pages[n] = p
 	return nil
 }
+
+// count gives how many of the blocks [from, to) are held. It takes time for the
+// pages that there are, however long the log.
+func (b *bitfield) count(from, to uint64) (held uint64) {
+	if from < b.contiguous {
+		held = min(to, b.contiguous) - from
+		from = b.contiguous
+	}
+	for n, p := range b.pages {
+		lo, hi := max(from, n*pageBits), min(to, (n+1)*pageBits)
+		for lo < hi {
+			end := min(hi, lo&^63+64)
+			word := p[lo%pageBits/64] >> (lo % 64) << (64 - (end - lo)) // the bits of [lo, end) alone
+			held += uint64(bits.OnesCount64(word))
+			lo = end
+		}
+	}
+	return held
+}

@@ -36,6 +36,17 @@ func checkBitfield(t testing.TB, b *bitfield, m model, end uint64) {
 	if more {
 		t.Fatalf("%d comes after the last", next)
 	}
+	for _, r := range [][2]uint64{{0, end}, {end / 3, end / 2}, {end / 2, end/2 + 1}, {1, min(end, 66)}} {
+		var want uint64
+		for i := r[0]; i < r[1]; i++ {
+			if m[i] {
+				want++
+			}
+		}
+		if n := b.count(r[0], r[1]); n != want {
+			t.Fatalf("%d bits in %v, want %d", n, r, want)
+		}
+	}
 	words := make([]uint32, end/32+2)
 	b.copyTo(0, words)
 	for i := range end {

@@ -203,6 +203,7 @@ func (m *machine) spoil(c *core, err error, now time.Time) {
 	if c.broken == nil {
 		c.broken, c.retryAt = err, now.Add(diskPause)
 		m.watch(c)
+		c.endSpans(err) // who waits is told
 		m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
 	}
 }
