@@ -73,6 +73,7 @@ type Core struct {
 	changed   chan struct{} // nil while nobody waits
 
 	cursor cursor
+	bases  bases
 }
 
 // Open opens or makes the core and recovers it: of an own core, blocks beyond

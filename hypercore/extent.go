@@ -73,7 +73,7 @@ func (c *Core) extent(v view, i uint64) (off, size uint64, err error) {
 	}
 	off, ok = c.cursor.get(v.era, i)
 	if !ok {
-		if off, err = merkle.ByteOffset(v.tree, c.files, 2*i); err != nil {
+		if off, err = c.offset(v, i); err != nil {
 			return 0, 0, err
 		}
 	}
@@ -82,6 +82,16 @@ func (c *Core) extent(v view, i uint64) (off, size uint64, err error) {
 			Reason: fmt.Sprintf("block %d ends beyond the %d bytes of the log", i, v.size)}
 	}
 	return off, leaf.Size, nil
+}
+
+// offset is the byte offset of block i.
+func (c *Core) offset(v view, i uint64) (uint64, error) {
+	if base, ok := c.bases.get(v.era, i); ok {
+		if size, ok, err := c.within(v, i); ok || err != nil {
+			return base + size, err
+		}
+	}
+	return merkle.ByteOffset(v.tree, c.files, 2*i)
 }
 
 // node reads a node where it is stored; roots always are.

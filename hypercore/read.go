@@ -64,6 +64,7 @@ func (c *Core) readBlock(v view, i uint64, buf []byte) ([]byte, error) {
 		return nil, err
 	}
 	c.cursor.put(v.era, i+1, off+size)
+	c.remember(v, i, off)
 	if uint64(cap(buf)) < size || buf == nil {
 		buf = make([]byte, size)
 	}

@@ -48,8 +48,8 @@
 //
 // # Node cache
 //
-// Stretches of tree files that are read stay in memory, a few MiB for the whole
-// store. Writes go to the file first and then to the stretch, so what is read is
+// Stretches of tree files that are read stay in memory, at most 20 MiB for the
+// whole store. Writes go to the file first and then to the stretch, so what is read is
 // what the file has; who changes a file otherwise calls Files.Reopen. After a
 // failed sync the file is read each time.
 package storage

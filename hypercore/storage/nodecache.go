@@ -16,7 +16,7 @@ import (
 // up with what the file has.
 const (
 	cacheNodes = 128  // nodes of a stretch
-	cacheSlots = 1024 // 5 MiB if all are in use
+	cacheSlots = 4096 // 20 MiB if all are in use
 	cacheBytes = cacheNodes * nodeSize
 )
 
@@ -32,7 +32,7 @@ type nodeSlot struct {
 
 // slot is where the stretch `at` of a core may lie.
 func (n *nodeCache) slot(c *core, at uint64) *nodeSlot {
-	return &n.slots[(at*0x9E3779B97F4A7C15>>54+c.salt)%cacheSlots]
+	return &n.slots[(at*0x9E3779B97F4A7C15>>52+c.salt)%cacheSlots]
 }
 
 // read gives node index of a core.
