@@ -23,6 +23,8 @@ type conn struct {
 	pace   pace          // guarded by swarm.mu
 	whole  atomic.Uint64 // bytes by the last frame that came whole
 	looked uint64        // whole, at the last tick
+	dealt  atomic.Uint64 // counts when a part is taken up, and when it is done with
+	busy   uint64        // dealt, at the last tick
 
 	works []work // memory of take
 
@@ -46,6 +48,14 @@ func newConn(s *Swarm, c Conn) *conn {
 		n.wire = n.meter.Over(c.Stream)
 	}
 	return n
+}
+
+// stuck says whether one part of a frame was being dealt with since the last tick:
+// our disk is slow, and what the peer sends has to wait. Called at each tick.
+func (c *conn) stuck() bool {
+	n, last := c.dealt.Load(), c.busy
+	c.busy = n
+	return n == last && n%2 == 1
 }
 
 // kick wakes the writing goroutine.

@@ -59,9 +59,9 @@
 // Options may limit the bytes a second that all streams together send or take.
 // A Meter on each stream waits for its turn, slice by slice, so that streams
 // share a limit evenly. A reader that is limited reads more slowly, and what is
-// not read stays with the sender; the time that our own limit takes is not held
-// against a peer. Within a stream a message waits for those before it, which
-// are a frame of a block, or a quarter of a second's worth of others.
+// not read stays with the sender; the time that our own limit takes, or our disk,
+// is not held against a peer. Within a stream a message waits for those before
+// it, which are a frame of a block, or a quarter of a second's worth of others.
 //
 // # Forks
 //

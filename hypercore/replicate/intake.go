@@ -101,9 +101,11 @@ func (c *conn) read() error {
 func (c *conn) deal(in *intake) (err error) {
 	for p := range in.full {
 		if err == nil {
+			c.dealt.Add(1)
 			if err = c.takeAll(p.list); err != nil {
 				c.fail(err) // ends the reading
 			}
+			c.dealt.Add(1)
 		}
 		in.back(p)
 	}

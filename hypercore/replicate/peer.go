@@ -153,7 +153,7 @@ func (m *machine) removePeer(p *peer, now time.Time) {
 }
 
 // excuse takes the time since the last tick off what p is measured by: our own
-// limit kept what it sends, which may be an answer, from coming.
+// limit, or our disk, kept what it sends, which may be an answer, from coming.
 func (m *machine) excuse(p *peer, now time.Time) {
 	if !p.mayAnswer() {
 		return

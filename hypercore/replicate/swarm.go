@@ -209,7 +209,7 @@ func (s *Swarm) look() {
 	var installs []installation
 	s.do(func(m *machine, now time.Time) {
 		for p, c := range s.conns {
-			if c.meter.held.Swap(false) {
+			if held := c.meter.held.Swap(false); c.stuck() || held {
 				m.excuse(p, now)
 			}
 			if whole := c.whole.Load(); whole != c.looked {
