@@ -14,6 +14,10 @@ import (
 // blocks are not held: a crash in between loses the room until they are held
 // and cleared again, never a block that is held.
 func (c *Core) Clear(ctx context.Context, from, to uint64) (Amount, error) {
+	// One at a time: what another gives up meanwhile may have come and been
+	// recorded since the flush, and would be in the hole too.
+	c.clearing.Lock()
+	defer c.clearing.Unlock()
 	runs, err := c.giveUp(from, to)
 	c.events.deliver()
 	if err == nil && len(runs) > 0 {

@@ -16,11 +16,11 @@ import (
 
 // Core is one log, safe for concurrent use.
 //
-// Lock order: write, committing, mu, then Flusher.mu or events.mu. Only write
-// and committing are held across I/O, by those who change the log and by those
-// who make it durable; readers take mu for long enough to copy the state and read files that grow at their end. What they
-// read is checked against era afterwards, which changes when something that was
-// readable moves or goes.
+// Lock order: clearing, write, committing, mu, then Flusher.mu or events.mu. Only
+// the first three are held across I/O, by those who change the log and by those
+// who make it durable; readers take mu for long enough to copy the state, and then
+// read the files. What they read is checked against era afterwards, which changes
+// when something that was readable moves or goes.
 type Core struct {
 	key     Key
 	id      DiscoveryKey
@@ -42,6 +42,7 @@ type Core struct {
 	queued atomic.Bool // in Flusher.queue; written under Flusher.mu
 	round  *round      // the last that took this core and did not succeed; under Flusher.mu
 
+	clearing   sync.Mutex // held by Clear
 	write      sync.Mutex // held while the log is changed
 	committing sync.Mutex // held by a round from beginFlush to publish, and by who changes the head of an own core
 

@@ -33,11 +33,15 @@ func (p *prover) give(r merkle.Request) error {
 }
 
 func (p *prover) FetchBlock(_ context.Context, i uint64) error {
-	nodes, err := p.to.Missing(2 * i)
-	if err != nil {
-		return err
+	for {
+		nodes, err := p.to.Missing(2 * i)
+		if err == nil {
+			err = p.give(merkle.Request{Block: &merkle.BlockRequest{Index: i, Nodes: nodes}})
+		}
+		if !errors.Is(err, ErrStale) { // else the log was cleared meanwhile
+			return err
+		}
 	}
-	return p.give(merkle.Request{Block: &merkle.BlockRequest{Index: i, Nodes: nodes}})
 }
 
 func (p *prover) FetchNode(context.Context, uint64) error { return nil }
