@@ -102,9 +102,10 @@ type core struct {
 	dir          string
 	blocks, tree descriptor
 	deferred     deferred
-	salt         uint64      // tells cores apart in the node cache
-	cached       atomic.Bool // the node cache may have something
-	nodesMu      sync.Mutex  // one change of the file tree at a time, so that the node cache sees the last
+	salt         uint64        // tells cores apart in the node cache
+	cached       atomic.Bool   // the node cache may have stretches
+	drops        atomic.Uint64 // times that the node cache dropped all
+	nodesMu      sync.Mutex    // one change of the file tree at a time, so that the node cache sees the last
 
 	syncMu  sync.Mutex    // one Sync at a time, so that none returns before what another took over is done
 	entries atomic.Bool   // the entries of dir were synced since a file was made or first opened here

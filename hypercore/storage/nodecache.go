@@ -14,13 +14,23 @@ import (
 // is nothing to evict. A slot's lock is held while it is filled from the file,
 // and a write changes the slot after the file: whatever the order, the slot ends
 // up with what the file has.
+//
+// The last node of a stretch is the ancestor of all others that a path comes
+// through, and those above it are the last of other stretches. They are kept one
+// by one: who reads a large log here and there needs few of them often, and
+// nothing else of their stretches.
 const (
 	cacheNodes = 128  // nodes of a stretch
 	cacheSlots = 4096 // 20 MiB if all are in use
 	cacheBytes = cacheNodes * nodeSize
+
+	cacheAncestors = 1 << 14 // 1.5 MiB if all are in use
 )
 
-type nodeCache struct{ slots [cacheSlots]nodeSlot }
+type nodeCache struct {
+	slots     [cacheSlots]nodeSlot
+	ancestors [cacheAncestors]ancestorSlot
+}
 
 type nodeSlot struct {
 	mu   sync.Mutex
@@ -30,6 +40,49 @@ type nodeSlot struct {
 	node [nodeSize]byte // the one that is being read
 }
 
+type ancestorSlot struct {
+	mu     sync.Mutex
+	core   *core  // nil: empty
+	drops  uint64 // core.drops when it was filled
+	node   merkle.Node
+	stored bool
+}
+
+func isAncestor(index uint64) bool { return index%cacheNodes == cacheNodes-1 }
+
+// ancestor is where such a node may lie.
+func (n *nodeCache) ancestor(c *core, index uint64) *ancestorSlot {
+	return &n.ancestors[(index/cacheNodes*0x9E3779B97F4A7C15>>50+c.salt)%cacheAncestors]
+}
+
+// readAncestor is read for the last node of a stretch.
+func (n *nodeCache) readAncestor(c *core, index uint64) (merkle.Node, bool, error) {
+	s := n.ancestor(c, index)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	drops := c.drops.Load() // before the file is read: see drop
+	if s.core == c && s.drops == drops && s.node.Index == index && c.failed.Load() == nil {
+		if !s.stored {
+			return merkle.Node{}, false, nil
+		}
+		return s.node, true, nil
+	}
+	s.core = nil
+	buf := nodeBuffer(nodeSize)
+	defer nodeBuffers.Put(buf)
+	got, err := c.tree.readAt(*buf, int64(index)*nodeSize)
+	if err != nil && err != io.EOF {
+		return merkle.Node{}, false, err
+	}
+	s.node, s.stored = merkle.Node{}, false
+	if got == nodeSize {
+		s.node, s.stored = getNode(*buf, index)
+	}
+	node := s.node
+	s.core, s.drops, s.node.Index = c, drops, index
+	return node, s.stored, nil
+}
+
 // slot is where the stretch `at` of a core may lie.
 func (n *nodeCache) slot(c *core, at uint64) *nodeSlot {
 	return &n.slots[(at*0x9E3779B97F4A7C15>>52+c.salt)%cacheSlots]
@@ -37,6 +90,9 @@ func (n *nodeCache) slot(c *core, at uint64) *nodeSlot {
 
 // read gives node index of a core.
 func (n *nodeCache) read(c *core, index uint64) (merkle.Node, bool, error) {
+	if isAncestor(index) {
+		return n.readAncestor(c, index)
+	}
 	at := index / cacheNodes
 	s := n.slot(c, at)
 	s.mu.Lock()
@@ -76,6 +132,14 @@ func (n *nodeCache) wrote(c *core, b []byte, index uint64, failed bool) {
 			}
 		}
 		s.mu.Unlock()
+		if last := at*cacheNodes + cacheNodes - 1; last < index+size/nodeSize {
+			a := n.ancestor(c, last)
+			a.mu.Lock()
+			if a.core == c && a.node.Index == last {
+				a.core = nil // it is read again, if at all
+			}
+			a.mu.Unlock()
+		}
 		b = b[size:]
 		index += size / nodeSize
 	}
@@ -84,6 +148,7 @@ func (n *nodeCache) wrote(c *core, b []byte, index uint64, failed bool) {
 // drop forgets all of a core, after its file was changed in another way. Who
 // fills a slot without being seen here reads the file after that change.
 func (n *nodeCache) drop(c *core) {
+	c.drops.Add(1)
 	if !c.cached.Swap(false) {
 		return
 	}
