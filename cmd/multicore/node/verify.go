@@ -102,7 +102,9 @@ func (n *Node) verifyAll(ctx context.Context, r control.VerifyRequest, emit func
 		if err != nil {
 			return err
 		}
-		err = n.verify(ctx, r, path, c.Core, emit)
+		if c.Info().Learned { // else it was asked for, and nothing came
+			err = n.verify(ctx, r, path, c.Core, emit)
+		}
 		c.Close()
 		if err != nil {
 			return err
