@@ -66,11 +66,12 @@
 //
 // # Storage
 //
-// Block bytes and tree nodes are in the two files of the core, records in four
+// Block bytes and tree nodes are in the two files of the core, records in five
 // buckets of the store's database, by discovery key: "core" (key, manifest,
 // hold), "head" (the durable state), "bitfield" (pages of 32,768 bits, only at
-// and after the contiguous length: a whole core has none) and "conflict" (the two
-// heads of a frozen core). record.go draws their bytes.
+// and after the contiguous length: a whole core has none), "conflict" (the two
+// heads of a frozen core) and "user" (what users keep with a core, by name).
+// record.go draws their bytes.
 //
 // Sections named in comments are those of the Hypercore 11 specification.
 package hypercore

@@ -170,9 +170,9 @@ func (c *Core) recoverTail(head *headRecord) error {
 }
 
 // acceptTail grows the tree by the blocks whose bytes and leaves agree, as do
-// those of the inner nodes that are there. They are
-// written again: a sync that failed earlier may have left them in memory alone,
-// where the kernel takes them for written.
+// those of the inner nodes that are there. They are written again: a sync that
+// failed earlier may have left them in memory alone, where the kernel takes them
+// for written.
 func (c *Core) acceptTail() error {
 	blocks, _, err := c.files.Sizes()
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"multicore/hypercore/storage"
 )
 
 func TestUserData(t *testing.T) {
@@ -45,5 +47,33 @@ func TestUserData(t *testing.T) {
 	}
 	if got, err := a.UserData("name"); got != nil || err != nil {
 		t.Fatalf("removed: %q, %v", got, err)
+	}
+}
+
+// User data goes with the core, and that of others stays.
+func TestUserDataIsErased(t *testing.T) {
+	f := newFlusher(t)
+	a, b := replica(t, f, 1), replica(t, f, 2)
+	for _, c := range []*Core{a, b} {
+		for _, name := range []string{"one", "two"} {
+			if err := c.SetUserData(name, []byte("kept")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.store.Update(func(tx storage.Tx) error { return Erase(tx, a.DiscoveryKey()) }); err != nil {
+		t.Fatal(err)
+	}
+	a = replica(t, f, 1)
+	for _, name := range []string{"one", "two"} {
+		if got, err := a.UserData(name); got != nil || err != nil {
+			t.Fatalf("%q after the core was erased: %q, %v", name, got, err)
+		}
+		if got, err := b.UserData(name); string(got) != "kept" || err != nil {
+			t.Fatalf("%q of another core: %q, %v", name, got, err)
+		}
 	}
 }
