@@ -258,3 +258,36 @@ func TestAdopted(t *testing.T) {
 	}
 	m.want("core-3/log", strings.Join(want, ""))
 }
+
+// TestTruncatedElsewhere: the mount of a reader follows a writer on another
+// machine that truncates, be the blocks held here or not.
+func TestTruncatedElsewhere(t *testing.T) {
+	a, b := newMachine(t, true), newMachine(t, true)
+	a.append("", "block 0\n", "block 1\n", "block 2\n", "block 3\n", "block 4\n", "block 5\n")
+	connect(t, a, b)
+	m := remoteMount(t, b, 0)
+	dir := a.own.Key().String() + "/core-3/"
+	m.want(dir+"blocks/1", "block 1\n")
+	m.want(dir+"blocks/4", "block 4\n") // block 5 is not held
+	dropped, err := os.Open(m.path(dir + "blocks/4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dropped.Close()
+	buf := make([]byte, 4)
+	if err := a.core("core-3").Truncate(t.Context(), 3); err != nil {
+		t.Fatal(err)
+	}
+	m.gone(dir + "blocks/4")
+	m.gone(dir + "blocks/5")
+	_, err = dropped.ReadAt(buf, 0)
+	m.fails("a block that was dropped", err, syscall.ESTALE, syscall.ENOENT)
+	m.want(dir+"log", "block 0\nblock 1\nblock 2\n")
+	m.want(dir+"length", "3\n")
+	a.append("", "another and longer\n")
+	m.eventually("what came instead", func() bool {
+		b, err := os.ReadFile(m.path(dir + "blocks/3"))
+		return err == nil && string(b) == "another and longer\n"
+	})
+	m.want(dir+"log", "block 0\nblock 1\nblock 2\nanother and longer\n")
+}

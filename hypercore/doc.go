@@ -36,7 +36,15 @@
 // taken, and nothing that is not signed for its fork changes anything.
 //
 // Where a key has signed two different logs of one fork, CheckConflict freezes
-// the core: what is here can be read, everything else is ErrConflict.
+// the core: what is here can be read, everything else is ErrConflict. Conflict has
+// both signed heads.
+//
+// # Reading
+//
+// Get, Seek and ReadAt fetch what they need from the Source, which package
+// replicate sets, and Download what will be needed. A Snapshot stays as long as it
+// was, and its Reader is what io wants. Block, Has and LocalExtent never ask
+// anybody.
 //
 // # Durability
 //

@@ -71,8 +71,10 @@
 //
 // A proof that does not hold may come from an honest peer, where a key has signed
 // two logs of one fork. Such a peer is asked for its head under request id 0, and
-// blamed only where that shows no conflict (conflict.go). A core in conflict is
-// frozen: each peer of its fork gets our head, the channels are closed, and no
+// blamed only where that shows no conflict (conflict.go). So is a peer, at no risk,
+// that comes with a head no longer than ours which this stream has not carried: two
+// copies of a writer are found out though nobody lacks anything. A core in conflict
+// is frozen: each peer of its fork gets both heads, the channels are closed, and no
 // peer has it opened again.
 //
 // # Simulation
