@@ -63,6 +63,10 @@ func (c *Core) readBlock(v view, i uint64, buf []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	if size > MaxBlock {
+		return nil, &DamageError{File: "tree", Offset: 2 * i * treeNodeBytes,
+			Reason: fmt.Sprintf("block %d of %d bytes, at most %d", i, size, MaxBlock)}
+	}
 	c.cursor.put(v.era, i+1, off+size)
 	c.remember(v, i, off)
 	if uint64(cap(buf)) < size || buf == nil {

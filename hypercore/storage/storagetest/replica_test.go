@@ -117,7 +117,12 @@ func (a *replica) step() {
 		a.grow()
 	}
 	h := a.writer.Head()
-	switch a.w.r.IntN(6) {
+	switch a.w.r.IntN(7) {
+	case 6:
+		if a.w.reopen(a.id, a.c) {
+			a.durable()
+			a.open()
+		}
 	case 0:
 		a.w.note("core %d: flush", a.id)
 		if !a.w.died("flush", a.w.flush(a.c)) {

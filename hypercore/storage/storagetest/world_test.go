@@ -87,6 +87,14 @@ func (w *world) flush(c *hypercore.Core) (err error) {
 	return err
 }
 
+// reopen closes a core that is then to be opened again.
+func (w *world) reopen(id byte, c *hypercore.Core) bool {
+	w.note("core %d: close and open", id)
+	var err error
+	w.st.freely(func() { err = c.Close() })
+	return !w.died("close", err)
+}
+
 // chance is true once in n times.
 func (w *world) chance(n int) bool { return w.r.IntN(n) == 0 }
 

@@ -209,7 +209,12 @@ func (a *writer) truncated(n int) {
 }
 
 func (a *writer) step() {
-	switch a.w.r.IntN(12) {
+	switch a.w.r.IntN(13) {
+	case 12:
+		if a.w.reopen(a.id, a.c) {
+			a.durable = len(a.log)
+			a.open()
+		}
 	case 0, 1:
 		a.w.note("core %d: flush", a.id)
 		n := len(a.log)
