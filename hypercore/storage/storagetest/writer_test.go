@@ -19,10 +19,11 @@ func (p place) before(q place) bool {
 
 // writer is an own core.
 type writer struct {
-	w    *world
-	id   byte
-	pair hypercore.KeyPair
-	c    *hypercore.Core
+	w      *world
+	id     byte
+	pair   hypercore.KeyPair
+	secret *hypercore.Encryption // nil: blocks are stored as they are
+	c      *hypercore.Core
 
 	log     [][]byte // acknowledged, or found after a crash
 	pending [][]byte // behind it, of an append that failed
@@ -45,6 +46,9 @@ type writer struct {
 func newWriter(w *world, id byte, read bool) *writer {
 	a := &writer{w: w, id: id, pair: pair(id), cut: -1, absent: make(map[int]struct{}), seen: make(map[place]merkle.Hash)}
 	if read {
+		if w.chance(4) {
+			a.secret = &hypercore.Encryption{Key: [32]byte{id, 's'}}
+		}
 		a.reader = a.elsewhereOpen(false)
 	}
 	return a
@@ -78,6 +82,9 @@ func (a *writer) elsewhereOpen(own bool) *hypercore.Core {
 		o.KeyPair = &a.pair
 	}
 	c, err := hypercore.Open(f, o)
+	if err == nil && a.secret != nil {
+		err = c.SetEncryption(*a.secret)
+	}
 	a.mustFar(err)
 	return c
 }
@@ -107,6 +114,9 @@ func (a *writer) open() {
 		return
 	}
 	a.c = c
+	if a.secret != nil && a.w.died("set encryption", c.SetEncryption(*a.secret)) {
+		return
+	}
 	a.reopened()
 }
 
@@ -296,10 +306,14 @@ func (a *writer) clear() {
 func (a *writer) punch(from, to int) {
 	var off, n int64
 	for i, b := range a.log[:max(from, to)] {
+		size := int64(len(b))
+		if a.secret != nil {
+			size += 8 // of padding
+		}
 		if i < from {
-			off += int64(len(b))
+			off += size
 		} else {
-			n += int64(len(b))
+			n += size
 		}
 	}
 	a.w.died("punch", a.w.st.Files(storage.ID(a.c.DiscoveryKey())).Punch(off, n))
