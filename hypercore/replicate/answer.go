@@ -204,7 +204,10 @@ func (m *machine) spoil(c *core, err error, now time.Time) {
 		c.broken, c.retryAt = err, now.Add(diskPause)
 		m.watch(c)
 		c.endSpans(err) // who waits is told
-		m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
+		if !c.paused {  // said once, however often it is tried again
+			c.paused = true
+			m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
+		}
 	}
 }
 

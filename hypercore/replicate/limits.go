@@ -58,7 +58,7 @@ const (
 	lateFor     = 256               // answers that make up for one failure
 	restFirst   = 5 * time.Second   // a slow peer is asked nothing for this long,
 	restMost    = 2 * time.Minute   // twice as long each time, at most this
-	diskPause   = 30 * time.Second  // a core that the disk did not take is not fetched
+	diskPause   = 5 * time.Second   // a core that the disk did not take is not fetched
 	tickEvery   = 500 * time.Millisecond
 
 	compareEvery = 30 * time.Second // a peer is asked for a head of its own no more often

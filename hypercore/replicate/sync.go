@@ -186,6 +186,10 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 		m.cleared(c, e.From, e.To)
 		return
 	case hypercore.Stored:
+		if c.paused {
+			c.paused = false
+			m.note("core stores again what peers send", "core", c.id.String())
+		}
 		m.reload(c, now)
 		m.announce(c, e.From, e.To)
 		m.stored(c, e.From, e.To)
