@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"sync"
 	"syscall"
 	"time"
 
@@ -49,19 +48,15 @@ func (f *logFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
-	h := &logHandle{t: f.t, path: f.path, core: c, ahead: newReadAhead(f.t, c)}
+	h := &logHandle{t: f.t, path: f.path, core: c}
 	return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
 }
 
 // logHandle is an open log.
 type logHandle struct {
-	t     *tree
-	path  string
-	core  *hypercore.Core
-	ahead *readAhead
-
-	mu  sync.Mutex
-	end uint64 // of the last read; the next read is sequential if it starts there
+	t    *tree
+	path string
+	core *hypercore.Core
 }
 
 func (h *logHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
@@ -71,20 +66,7 @@ func (h *logHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Read
 	}
 	start := uint64(off)
 	dest = dest[:min(uint64(len(dest)), length-start)]
-	end := start + uint64(len(dest))
-	h.mu.Lock()
-	sequential := start > 0 && start == h.end
-	h.end = end
-	h.mu.Unlock()
-	if sequential {
-		h.ahead.want(end)
-	}
 	return h.t.read(ctx, h.path, h.core, dest, start)
-}
-
-func (h *logHandle) Release(context.Context) syscall.Errno {
-	h.ahead.stop()
-	return 0
 }
 
 // read answers a Read of bytes of the log of c. Where not all of them can be

@@ -75,6 +75,7 @@ type Core struct {
 
 	cursor cursor
 	bases  bases
+	ahead  ahead
 }
 
 // Open opens or makes the core and recovers it: of an own core, blocks beyond

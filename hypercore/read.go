@@ -109,6 +109,7 @@ func (c *Core) Get(ctx context.Context, i uint64) ([]byte, error) {
 		return nil, err
 	}
 	fork := c.Info().Fork
+	c.ahead.read(ctx, c, i, i)
 	for {
 		block, err := c.Block(i)
 		if !errors.Is(err, ErrNotHeld) {
@@ -268,7 +269,7 @@ func (c *Core) readPlain(ctx context.Context, p []byte, off uint64) error {
 // is here, how its bytes and its neighbour's are shared may be a peer's lie
 // (merkle.Check), and then others hold these bytes.
 func (c *Core) cover(ctx context.Context, v view, off, n uint64) error {
-	for !c.holdsAll(v) {
+	for again := false; !c.holdsAll(v); again = true {
 		first, within, err := c.Seek(ctx, off)
 		if err != nil {
 			return err
@@ -278,6 +279,9 @@ func (c *Core) cover(ctx context.Context, v view, off, n uint64) error {
 			if last, _, err = c.Seek(ctx, off+n-1); err != nil {
 				return err
 			}
+		}
+		if !again {
+			c.ahead.read(ctx, c, first, last)
 		}
 		group, gctx := errgroup.WithContext(ctx)
 		group.SetLimit(fetches)

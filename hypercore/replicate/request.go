@@ -39,6 +39,7 @@ type request struct {
 	left            time.Time // as sent, but never moved
 	deliveredBefore uint64    // delivery.delivered then
 	crowded         bool      // the window was full, or nearly
+	alone           bool      // little was under way
 	hedge           bool      // another peer was asked before
 	twin            *request  // for the same block, of another peer
 
@@ -85,7 +86,9 @@ func (m *machine) ask(ch *channel, r *request, now time.Time) {
 	}
 	p.inflight++
 	p.inflightSize += r.cost
-	r.left, r.deliveredBefore, r.crowded = now, p.delivery.delivered, 2*p.inflightSize >= p.delivery.window
+	r.left, r.deliveredBefore = now, p.delivery.delivered
+	r.crowded = 2*p.inflightSize >= p.delivery.window || 2*p.inflight >= windowRequests
+	r.alone = p.inflightSize <= windowLeast+r.cost
 	m.push(p, outgoing{channel: ch.local, log: c.log, request: r}, 0)
 }
 

@@ -27,8 +27,9 @@ func (p *delivery) measured(r *request, now time.Time) {
 		p.lag = age
 	}
 	p.lag += (age - p.lag) / 8
-	if p.best == 0 || age < p.best || now.Sub(p.bestAt) > bestFor {
-		p.best, p.bestAt = age, now
+	expired := now.Sub(p.bestAt) > bestFor
+	if p.best == 0 || age < p.best || expired && r.alone {
+		p.best, p.bestAt, expired = age, now, false
 	}
 	rate := float64(p.delivered-r.deliveredBefore) / age.Seconds()
 	switch {
@@ -38,6 +39,9 @@ func (p *delivery) measured(r *request, now time.Time) {
 		p.rate = min(rate, 2*p.rate)
 	case r.crowded: // else it was we who asked for little
 		p.rate += (rate - p.rate) / 8
+	}
+	if p.window = windowLeast; expired {
+		return // until a request that waits behind few others of ours tells the latency
 	}
 	p.window = int(min(max(p.rate*(windowTime+2*p.best).Seconds(), windowLeast), windowBytes))
 }

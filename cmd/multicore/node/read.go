@@ -332,10 +332,10 @@ func (rd *reader) blocks(ctx context.Context, c multicore.Named, spans []control
 			if !more {
 				break
 			}
-			if b != i && b < c.Core.Info().Length && !c.Core.Has(b) {
+			if source := c.Core.Source(); source != nil && b != i && b < c.Core.Info().Length && !c.Core.Has(b) {
 				// An error is met again when it is read, and its time to come
 				// begins only then: a slow link is no reason to give up.
-				fetching.Go(func() { c.Core.Get(ctx, b) })
+				fetching.Go(func() { source.FetchBlock(ctx, b) })
 			}
 		}
 		block, err := rd.get(ctx, c, i)
