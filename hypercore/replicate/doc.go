@@ -36,7 +36,7 @@
 // sends what the machine wants sent and proves what the peer asked for. The
 // first two never wait for the third. All share one machine
 // and one lock, under which a core is asked only for what it has in memory, so
-// that a block is asked of one peer at a time.
+// that a block is asked of one peer at a time, the last of a slow one aside.
 //
 //	peer -> conn.read -> wire -> machine.receive -> work -> Core.ApplyAll -> machine.appliedAll
 //	Core events -> machine.moved                         Core.Get -> machine.fetch
@@ -47,12 +47,34 @@
 // goroutine, no timer, and the clock does not look at it.
 //
 // What a channel has to say about its state is put into words only when the
-// stream takes it, so a burst of appends becomes one sync. What somebody waits
-// for goes before downloads. The first new block of a log that is downloaded, or
-// read to its end, comes along with the longer head (carry.go). A request that a
-// peer does not answer moves to another, and the peer rests; who let others down
-// is asked last. Downloads of small blocks ask for no node twice, though many are
+// stream takes it, so a burst of appends becomes one sync. The first new block of
+// a log that is downloaded, or read to its end, comes along with the longer head
+// (carry.go). Downloads of small blocks ask for no node twice, though many are
 // under way (lean.go).
+//
+// # Who is asked for what
+//
+// What somebody waits for comes first, then what a sequential reader will want
+// next (Core.ReadAt and Get say so through Ahead), then downloads: of whole
+// cores, and of ranges (Core.Download). While every peer has everything,
+// blocks are downloaded in order. Where some peer lacks blocks, those that the
+// fewest peers have come first, drawn among equals in runs of about 64 KiB, page
+// by page of 32,768 blocks (plan.go): so the readers of one writer fetch
+// different blocks, and give them to each other. What a peer announces that is
+// under way from one with a long queue is fetched from it, and cancelled there.
+// Options.Seed makes the draws the same in every run.
+//
+// A peer has so much under way as it delivers in a tenth of a second and two of
+// its latencies (window.go), at least 64 KiB and at most 8 MiB or 512 requests;
+// time comes in with the events. Reads go to the peer that will answer first.
+// A block that is long in coming is asked of a second peer that has time, and
+// the first to answer ends the other request (hedge.go). A peer that answers
+// nothing rests, longer each time, and is then asked for one block at a time;
+// one that skips blocks while it answers others loses them within seconds, and
+// is asked after others until it has made up for it.
+//
+// Peers are asked what they have of 64 windows of 2,097,152 blocks at a time,
+// of the next ones as windows are held whole or have nothing more (wants.go).
 //
 // # Limits
 //
