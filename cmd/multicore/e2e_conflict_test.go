@@ -21,14 +21,16 @@ func TestE2ETwoCopies(t *testing.T) {
 	l.sh("cp -a a b; rm b/identity") // with one identity they were one peer, and nobody connected to both
 
 	l.mount("a", "ma", "--no-peers")
-	l.mount("b", "mb", "--no-peers")
+	second := l.mount("b", "mb", "--no-peers")
 	l.sh("echo from the first > ma/append; echo from the second > mb/append")
 	l.durable("a")
 	l.durable("b")
+	second.stop()
 	key := strings.TrimSpace(l.sh("cat ma/key"))
 	addr := func(store string) string { return l.status(store).Node.Addrs[0] }
-	l.mount("r", "mr", "--peer", addr("a"), "--peer", addr("b"))
-	l.must("multicore", "--store", "r", "follow", key)
+	l.mount("r", "mr", "--peer", addr("a"))
+	l.must("multicore", "--store", "r", "follow", key, "--wait") // a frozen core fetches nothing
+	l.mount("b", "mb", "--peer", addr("r"))
 
 	heads := make(map[string]*control.ConflictHeads)
 	for store, path := range map[string]string{"a": "core-3", "b": "core-3", "r": key + "/core-3"} {
