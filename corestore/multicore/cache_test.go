@@ -132,6 +132,7 @@ func TestCache(t *testing.T) {
 	if _, err := Unfollow(rst, kept.Key()); err != nil {
 		t.Fatal(err)
 	}
+	f.SetDownload(false)
 	cancel()
 	<-done
 	if err := NewCache(rst, limit, nil).Sweep(t.Context()); err != nil {
