@@ -205,6 +205,7 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 		return 0, err
 	}
 	fork := c.Info().Fork
+	dropped := 0 // times that the file was found too short
 	for {
 		v, err := c.look()
 		if err != nil {
@@ -236,6 +237,9 @@ func (c *Core) ReadAt(ctx context.Context, p []byte, off uint64) (int, error) {
 			continue
 		}
 		if err == io.EOF {
+			if dropped++; dropped > 2 { // what is stored of the tree tells of bytes that no block has
+				return 0, &DamageError{File: "blocks", Offset: off, Reason: fmt.Sprintf("the file ends within the %d bytes of the log", v.size)}
+			}
 			if err = c.dropBeyond(); err == nil {
 				continue
 			}
