@@ -104,6 +104,11 @@ func Follow(st *corestore.Store, f Followed) error {
 		if err != nil {
 			return err
 		}
+		if f.Keep.All() {
+			if err := forgetFloors(tx, f.Key); err != nil {
+				return err
+			}
+		}
 		return tx.Bucket(followedBucket).Put(f.Key[:], value)
 	})
 }

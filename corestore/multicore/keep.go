@@ -42,17 +42,23 @@ func (r *Remote) SetKeep(k Keep) {
 	if r.closed || r.keep == k {
 		return
 	}
-	first := r.keep.All()
 	r.keep = k
-	for i, a := range r.attach {
-		if p := &r.presence[i]; k.Bytes > 0 {
+	for i := range r.presence {
+		p := &r.presence[i]
+		if k.Bytes > 0 {
 			p.newest = 0 // until Trim has found it out
 		}
+		if k.All() {
+			p.floor = 0 // Follow recorded that
+		}
+	}
+	for i, a := range r.attach {
 		if a != nil {
 			a.SetSelection(r.selection(i))
 		}
 	}
-	if first && r.sw != nil {
+	if !r.trimming && r.sw != nil {
+		r.trimming = true
 		r.work.Go(r.keepTrim)
 	}
 	r.stir()
@@ -97,7 +103,7 @@ func (r *Remote) stir() {
 	}
 }
 
-// keepTrim trims as the cores grow, until Close or until all is kept.
+// keepTrim trims as the cores grow, until Close.
 func (r *Remote) keepTrim() {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -176,7 +182,8 @@ func (r *Remote) trimCore(ctx context.Context, i int, info hypercore.Info, least
 		return nil // an event is under way that wakes us again
 	}
 	p := &r.presence[i]
-	from := max(least, min(p.floor, floor))
+	was := p.floor
+	from := max(least, min(was, floor))
 	p.newest = info.Length - floor
 	p.floor = floor
 	core, a := r.sessions[i].Core, r.attach[i]
@@ -184,24 +191,30 @@ func (r *Remote) trimCore(ctx context.Context, i int, info hypercore.Info, least
 		a.SetSelection(r.selection(i))
 	}
 	r.mu.Unlock()
-	if from >= floor {
+	if was == floor {
 		return nil
 	}
-	err := core.Flush(ctx) // what is not durable is not cleared
-	if err == nil {
-		_, err = core.Clear(ctx, from, floor)
+	var err error
+	if from < floor {
+		if err = core.Flush(ctx); err == nil { // what is not durable is not cleared
+			_, err = core.Clear(ctx, from, floor)
+		}
 	}
 	r.recording.Lock()
 	defer r.recording.Unlock()
 	r.mu.Lock()
-	p = &r.presence[i]
-	if err != nil && p.fork == info.Fork {
-		p.floor = from
-	}
-	now := *p
+	now := r.presence[i]
 	r.mu.Unlock()
 	if err == nil {
+		// A floor that came down is recorded too, or what is kept anew was cache.
 		_, err = storePresence(r.st, r.key, core.DiscoveryKey(), now)
+	}
+	if err != nil {
+		r.mu.Lock()
+		if p = &r.presence[i]; p.fork == info.Fork && p.floor == floor {
+			p.floor = was // it is tried again
+		}
+		r.mu.Unlock()
 	}
 	return err
 }

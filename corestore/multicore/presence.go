@@ -178,6 +178,27 @@ func storePresence(st *corestore.Store, key hypercore.Key, d hypercore.Discovery
 	return followed, err
 }
 
+// forgetFloors records that nothing of a multicore is too old any more.
+func forgetFloors(tx storage.Tx, key hypercore.Key) error {
+	b := tx.Bucket(presenceBucket)
+	changed := make(map[string][]byte)
+	if err := b.Scan(key[:], func(k, v []byte) error {
+		if p, err := parsePresence(v); err == nil && p.floor > 0 {
+			p.floor = 0
+			changed[string(k)] = p.encode()
+		}
+		return nil
+	}); err != nil {
+		return err
+	}
+	for k, v := range changed {
+		if err := b.Put([]byte(k), v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // forgetPresence drops what is recorded of all cores of a multicore.
 func forgetPresence(tx storage.Tx, key hypercore.Key) error {
 	b := tx.Bucket(presenceBucket)

@@ -31,6 +31,7 @@ type Remote struct {
 	complete bool
 	download bool
 	keep     Keep
+	trimming bool // keepTrim runs
 	closed   bool
 
 	cache     *Cache        // nil: none

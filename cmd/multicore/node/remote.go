@@ -154,6 +154,7 @@ func (n *Node) download(f multicore.Followed) error {
 		}
 		now = following{r, func() {
 			r.SetDownload(false)
+			r.SetKeep(multicore.Keep{}) // who else has it open keeps what is here
 			release()
 		}}
 		n.followed[f.Key] = now

@@ -1,0 +1,78 @@
+package multicore
+
+import (
+	"testing"
+
+	"multicore/corestore"
+	"multicore/hypercore"
+)
+
+// limited follows own in st with a limit, and gives its core-3 once n blocks of
+// that are held and the limit was seen to.
+func limited(t *testing.T, st *corestore.Store, r *Remote, k Keep, n uint64) *hypercore.Core {
+	t.Helper()
+	if err := Follow(st, Followed{Key: r.Key(), Keep: k}); err != nil {
+		t.Fatal(err)
+	}
+	r.SetKeep(k)
+	r.SetDownload(true)
+	cores, err := r.Cores(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := cores[2].Core
+	if err := log.Update(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Trim(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	await(t, log, "what is to be kept", func() bool {
+		return log.HeldBlocks() >= n && r.Complete(2)
+	})
+	return log
+}
+
+// spares sweeps a full cache, which must leave n blocks alone.
+func spares(t *testing.T, st *corestore.Store, log *hypercore.Core, n uint64) {
+	t.Helper()
+	settle(t, NewCache(st, 64<<10, nil))
+	if held := log.HeldBlocks(); held < n {
+		t.Errorf("%d blocks are left of %d that are to be kept: %v", held, n, log.Runs(0, log.Info().Length))
+	}
+}
+
+// A limit that is raised makes what it takes in no cache.
+func TestKeepMore(t *testing.T) {
+	wst, rst := openStore(t, t.TempDir(), nil), openStore(t, t.TempDir(), nil)
+	wsw, rsw := newSwarm(t, wst), newSwarm(t, rst)
+	own := large(t, wst, wsw, 200)
+	connect(t, wsw, rsw)
+	r := openRemote(t, rst, rsw, own.Key())
+	limited(t, rst, r, Keep{Last: 10}, 10)
+	spares(t, rst, limited(t, rst, r, Keep{Last: 100}, 100), 100)
+}
+
+// A limit that comes back after all was kept clears all that is too old, also
+// where the process began anew meanwhile.
+func TestKeepAgain(t *testing.T) {
+	for _, anew := range []bool{false, true} {
+		wst, rst := openStore(t, t.TempDir(), nil), openStore(t, t.TempDir(), nil)
+		wsw, rsw := newSwarm(t, wst), newSwarm(t, rst)
+		own := large(t, wst, wsw, 200)
+		connect(t, wsw, rsw)
+		r := openRemote(t, rst, rsw, own.Key())
+		limited(t, rst, r, Keep{Last: 10}, 10)
+		limited(t, rst, r, Keep{}, 200)
+		if anew {
+			if err := r.Close(); err != nil {
+				t.Fatal(err)
+			}
+			r = openRemote(t, rst, rsw, own.Key())
+		}
+		log := limited(t, rst, r, Keep{Last: 10}, 10)
+		if held := log.HeldBlocks(); held != 10 {
+			t.Errorf("anew %t: %d blocks are held, want the newest 10", anew, held)
+		}
+	}
+}
