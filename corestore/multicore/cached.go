@@ -17,6 +17,8 @@ type kept struct {
 	from    uint64
 	cleared []replicate.Range
 	index   bool // block 0 names other cores
+	of      bool // from and cleared are of a record, which is true of one fork
+	fork    uint64
 }
 
 // kept is what the list of the followed keeps, of all cores that it concerns.
@@ -41,12 +43,13 @@ func (c *Cache) kept() (map[hypercore.DiscoveryKey]kept, error) {
 			}
 			for _, key := range keys {
 				d := key.Discovery()
-				p, _ := readPresence(tx, f.Key, d)
+				p, found := readPresence(tx, f.Key, d)
 				k, shared := out[d]
 				if shared && (k.all || k.from != math.MaxUint64) {
-					k.all, k.from, k.cleared = true, 0, nil // two keep it
+					k.all, k.from, k.cleared, k.of = true, 0, nil, false // two keep it
 				} else {
 					k.all, k.from, k.cleared = f.Keep.All(), p.floor, p.cleared
+					k.of, k.fork = found, p.fork
 				}
 				out[d] = k
 			}
@@ -108,7 +111,11 @@ func (c *Cache) survey(ctx context.Context) (list []stretch, err error) {
 			continue // it is damaged, and verify says so
 		}
 		if !core.Writable() {
-			list = c.stretches(list, core.Core, k.cached(core.Info().Length))
+			info := core.Info()
+			if k.of && k.fork != info.Fork { // other blocks were meant
+				k.from, k.cleared = 0, nil
+			}
+			list = c.stretches(list, core.Core, k.cached(info.Length))
 		}
 		core.Close()
 	}

@@ -1,6 +1,7 @@
 package multicore
 
 import (
+	"context"
 	"testing"
 
 	"multicore/corestore"
@@ -74,5 +75,39 @@ func TestKeepAgain(t *testing.T) {
 		if held := log.HeldBlocks(); held != 10 {
 			t.Errorf("anew %t: %d blocks are held, want the newest 10", anew, held)
 		}
+	}
+}
+
+// What was cleared, or too old, before the writer truncated its log says nothing
+// of the blocks that came into its place.
+func TestKeepTruncated(t *testing.T) {
+	for _, k := range []Keep{{}, {Last: 60}} {
+		wst, rst := openStore(t, t.TempDir(), nil), openStore(t, t.TempDir(), nil)
+		wsw, rsw := newSwarm(t, wst), newSwarm(t, rst)
+		own := large(t, wst, wsw, 200)
+		connect(t, wsw, rsw)
+		r := openRemote(t, rst, rsw, own.Key())
+		log := limited(t, rst, r, k, 60)
+		if _, err := r.Clear(t.Context(), 2, 150, 200); err != nil {
+			t.Fatal(err)
+		}
+		writer := own.cores[2].Core
+		if err := writer.Truncate(t.Context(), 50); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 150 {
+			if err := own.Append(context.Background(), "core-3", [][]byte{bulk(1000 + i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := own.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		await(t, log, "the other fork", func() bool { i := log.Info(); return i.Fork > 0 && i.Length == 200 })
+		want := uint64(200)
+		if k.Last > 0 {
+			want = k.Last
+		}
+		spares(t, rst, limited(t, rst, r, k, want), want)
 	}
 }
