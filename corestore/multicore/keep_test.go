@@ -111,3 +111,43 @@ func TestKeepTruncated(t *testing.T) {
 		spares(t, rst, limited(t, rst, r, k, want), want)
 	}
 }
+
+// What was fetched ahead of a reader and then cleared is not fetched again, also
+// where a block before it, that no peer has, keeps the reader from coming there.
+func TestClearAhead(t *testing.T) {
+	wst, rst := openStore(t, t.TempDir(), nil), openStore(t, t.TempDir(), nil)
+	wsw, rsw := newSwarm(t, wst), newSwarm(t, rst)
+	own := large(t, wst, wsw, 40)
+	if _, err := own.cores[2].Clear(t.Context(), 5, 6); err != nil {
+		t.Fatal(err)
+	}
+	connect(t, wsw, rsw)
+	r := openRemote(t, rst, rsw, own.Key())
+	cores, err := r.Cores(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := cores[2].Core
+	awaitLength(t, log, 40)
+	for _, i := range []uint64{39, 0, 1, 2, 3} { // the first has the peer tell what it has
+		if _, err := log.Get(within(t), i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	await(t, log, "what is read soon", func() bool { return log.Has(6) && log.Has(7) })
+	if _, err := r.Clear(t.Context(), 2, 6, 8); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 8 { // each makes the reader ask
+		if err := own.Append(t.Context(), "core-3", [][]byte{bulk(40 + i)}); err != nil {
+			t.Fatal(err)
+		}
+		if err := own.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		awaitLength(t, log, uint64(41+i))
+	}
+	if log.Has(6) || log.Has(7) {
+		t.Errorf("blocks that were cleared are held again: %v", log.Runs(0, 40))
+	}
+}

@@ -193,6 +193,16 @@ func (m *machine) leaveAhead(c *core, s *span, now time.Time) {
 	}
 }
 
+// forgoAhead ends the interest in stretches of which blocks were cleared that
+// their reader may not have come to: it asks for those that it does come to.
+func (m *machine) forgoAhead(c *core, e extent, now time.Time) {
+	for _, s := range slices.Clone(c.aheads) {
+		if max(s.next, e.from) < min(s.to, e.to) {
+			m.leaveAhead(c, s, now)
+		}
+	}
+}
+
 // nextAhead finds a block that somebody is about to read, the next of each
 // reader first.
 func (ch *channel) nextAhead() (block uint64, ok, looked bool) {

@@ -182,6 +182,7 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 		m.missed(c, extent{e.From, e.To}, now)
 		return
 	case hypercore.Cleared:
+		m.forgoAhead(c, extent{e.From, e.To}, now) // or it would come again
 		m.reload(c, now)
 		m.cleared(c, e.From, e.To)
 		return
