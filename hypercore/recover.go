@@ -214,8 +214,8 @@ func (c *Core) tailBlock(batch *merkle.Batch, end uint64) ([]byte, error) {
 		return nil, err
 	}
 	off := batch.ByteLength()
-	if leaf.Size > MaxBlock || off > end || leaf.Size > end-off {
-		return nil, nil
+	if leaf.Size > MaxBlock || leaf.Size > 0 && (off > end || leaf.Size > end-off) {
+		return nil, nil // an empty block may lie beyond the file, where those before it are not held
 	}
 	block := make([]byte, leaf.Size)
 	if _, err := c.files.ReadBlocks(block, int64(off)); err != nil && err != io.EOF {

@@ -2,8 +2,10 @@ package hypercore
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
+	"syscall"
 	"testing"
 
 	"multicore/hypercore/storage"
@@ -231,5 +233,35 @@ func TestCutMark(t *testing.T) {
 				t.Fatalf("%d blocks behind a cut at %d", got, durable)
 			}
 		}
+	}
+}
+
+// An empty block that was appended behind blocks that are not held, and so beyond
+// the end of the file, is there after a crash.
+func TestRecoverEmptyBlockBeyondTheFile(t *testing.T) {
+	ctx := context.Background()
+	source := own(t, newFlusher(t), 1)
+	fill(t, source, 5)
+	mustFlush(t, source)
+	st := &counting{Store: storage.Memory()}
+	f := flusherOf(t, st)
+	c := own(t, f, 1, func(o *Options) { o.Hold = true })
+	if err := upgrade(source, c); err != nil {
+		t.Fatal(err)
+	}
+	mustFlush(t, c)
+	dead := error(syscall.EIO)
+	st.fail.Store(&dead)
+	if _, err := c.Append(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	st.fail.Store(nil)
+	c = own(t, f, 1)
+	if length := c.Info().Length; length != 6 {
+		t.Fatalf("length %d after a crash, want 6", length)
+	}
+	if b, err := c.Block(5); err != nil || len(b) != 0 {
+		t.Fatalf("%q, %v", b, err)
 	}
 }
