@@ -182,12 +182,16 @@ func TestInteropConflict(t *testing.T) {
 	}
 	l.must("multicore", "--store", "F", "follow", key, "--wait")
 	first.kill()
-	second := l.javascript("writer.js", "copy", "connect", l.hypercoreTCP("F"))
+	// Apart from the others at first: it would take over what they have.
+	second := l.javascript("writer.js", "copy", "listen", "127.0.0.1:0")
 	second.expect("main core key: " + key)
 	for i := range 5 {
 		second.say("something else %d", i)
-		second.expect("appended")
+		second.expect(fmt.Sprintf("appended 1 0 %d", i+1))
 	}
+	second.kill()
+	second = l.javascript("writer.js", "copy", "connect", l.hypercoreTCP("F"))
+	second.expect("main core key: " + key)
 	path := key + "/core-3"
 	eventually(t, 2*patience, "the conflict shows", func() bool { return l.coreStatus("F", path).Conflict })
 	if l.coreStatus("F", key+"/main").Conflict {
