@@ -29,11 +29,11 @@ type coreFiles struct {
 	dirs directories
 }
 
-func newCoreFiles(fsys FS, volume Volume, maxFiles int) *coreFiles {
+func newCoreFiles(fsys FS, volume Volume, nodes nodeCache, maxFiles int) *coreFiles {
 	if maxFiles <= 0 {
 		maxFiles = defaultMaxFiles
 	}
-	s := &coreFiles{fs: fsys, volume: volume, cores: make(map[ID]*core)}
+	s := &coreFiles{fs: fsys, volume: volume, nodes: nodes, cores: make(map[ID]*core)}
 	s.open.max = maxFiles
 	s.dirs.fs = fsys
 	return s

@@ -19,7 +19,7 @@ func MemoryOn(fsys FS) Store {
 	if err != nil {
 		panic("storage: " + err.Error())
 	}
-	return &store{database: newMemoryDB(), coreFiles: newCoreFiles(fsys, volume, 0)}
+	return &store{database: newMemoryDB(), coreFiles: newCoreFiles(fsys, volume, newNodeCache(memorySlots, memoryAncestors), 0)}
 }
 
 // memoryDB is a database in memory: sorted buckets, changed only by a commit.

@@ -24,12 +24,20 @@ const (
 	cacheSlots = 4096 // 20 MiB if all are in use
 	cacheBytes = cacheNodes * nodeSize
 
-	cacheAncestors = 1 << 14 // 1.5 MiB if all are in use
+	cacheAncestors = 1 << 14 // 1.5 MiB
+
+	// A store in memory has files that are as fast as the cache.
+	memorySlots     = 64
+	memoryAncestors = 256
 )
 
 type nodeCache struct {
-	slots     [cacheSlots]nodeSlot
-	ancestors [cacheAncestors]ancestorSlot
+	slots     []nodeSlot
+	ancestors []ancestorSlot
+}
+
+func newNodeCache(slots, ancestors int) nodeCache {
+	return nodeCache{slots: make([]nodeSlot, slots), ancestors: make([]ancestorSlot, ancestors)}
 }
 
 type nodeSlot struct {
@@ -52,7 +60,7 @@ func isAncestor(index uint64) bool { return index%cacheNodes == cacheNodes-1 }
 
 // ancestor is where such a node may lie.
 func (n *nodeCache) ancestor(c *core, index uint64) *ancestorSlot {
-	return &n.ancestors[(index/cacheNodes*0x9E3779B97F4A7C15>>50+c.salt)%cacheAncestors]
+	return &n.ancestors[(index/cacheNodes*0x9E3779B97F4A7C15>>50+c.salt)%uint64(len(n.ancestors))]
 }
 
 // readAncestor is read for the last node of a stretch.
@@ -85,7 +93,7 @@ func (n *nodeCache) readAncestor(c *core, index uint64) (merkle.Node, bool, erro
 
 // slot is where the stretch `at` of a core may lie.
 func (n *nodeCache) slot(c *core, at uint64) *nodeSlot {
-	return &n.slots[(at*0x9E3779B97F4A7C15>>52+c.salt)%cacheSlots]
+	return &n.slots[(at*0x9E3779B97F4A7C15>>52+c.salt)%uint64(len(n.slots))]
 }
 
 // read gives node index of a core.

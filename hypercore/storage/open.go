@@ -33,7 +33,7 @@ func Open(dir string, o Options) (Store, error) {
 		db.close()
 		return nil, err
 	}
-	return &store{database: db, coreFiles: newCoreFiles(fsys, volume, o.MaxFiles)}, nil
+	return &store{database: db, coreFiles: newCoreFiles(fsys, volume, newNodeCache(cacheSlots, cacheAncestors), o.MaxFiles)}, nil
 }
 
 // prepare makes cores/ and puts its entries on the disk: an earlier process may
