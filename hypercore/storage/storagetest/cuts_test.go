@@ -20,6 +20,9 @@ const livesOfWorld = 14
 // must be; no head that peers could have seen is missing or contradicted; blocks,
 // nodes and signatures agree.
 func TestPowerCuts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the run without -short does it")
+	}
 	if *cutSeed >= 0 {
 		_, trace, err := run(t, uint64(*cutSeed), livesOfWorld, none)
 		t.Log(trace)
