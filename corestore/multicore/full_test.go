@@ -41,7 +41,7 @@ func (l *lines) count(part string) int {
 func TestDownloadFillsTheDisk(t *testing.T) {
 	volume := t.TempDir()
 	if err := unix.Mount("tmpfs", volume, "tmpfs", 0, "size=6m"); err != nil {
-		if errors.Is(err, syscall.EPERM) {
+		if errors.Is(err, syscall.EPERM) && os.Getenv("CI") != "true" {
 			t.Skip(err)
 		}
 		t.Fatal(err)
