@@ -280,22 +280,28 @@ func (a *writer) clear() {
 	}
 	from := a.w.r.IntN(len(a.log))
 	to := min(len(a.log), from+1+a.w.r.IntN(8))
+	// Not beyond the head of now: the flusher may go on, and what it makes durable
+	// until then would be cleared as well.
 	durable := int(a.c.Head().Length)
-	for i := from; i < min(to, durable); i++ {
+	to = min(to, durable)
+	if from >= to {
+		return
+	}
+	for i := from; i < to; i++ {
 		// A block that nobody else has would be lost for good: the peer reads it first.
 		a.absent[i] = struct{}{}
 	}
 	a.read(a.c, durable)
-	a.w.note("core %d: clear %d to %d", a.id, from, min(to, durable))
+	a.w.note("core %d: clear %d to %d", a.id, from, to)
 	if a.w.bug == punchFirst {
-		a.punch(from, min(to, durable))
+		a.punch(from, to)
 	}
 	var err error
 	a.w.st.freely(func() { _, err = a.c.Clear(a.w.ctx, uint64(from), uint64(to)) })
 	if a.w.died("clear", err) {
 		return
 	}
-	for i := from; i < min(to, durable); i++ {
+	for i := from; i < to; i++ {
 		if a.c.Has(uint64(i)) {
 			a.w.fail("core %d: block %d is held after it was cleared", a.id, i)
 		}
