@@ -73,7 +73,7 @@ func (r *recorder) run() {
 		err := r.write(batch)
 		r.mu.Lock()
 		if r.err = err; err != nil {
-			r.log.Error("cannot record which cores are held", "cores", len(batch), "error", err)
+			r.log.Error("cannot record which cores are held", "cores", len(batch), "err", err)
 			break
 		}
 		for d, o := range batch {
@@ -183,7 +183,7 @@ func (s *Store) List() (list []hypercore.DiscoveryKey, err error) {
 func (s *Store) Key(d hypercore.DiscoveryKey) (hypercore.Key, bool) {
 	o, found, err := s.records.lookup(d)
 	if err != nil && !errors.Is(err, ErrClosed) {
-		s.log.Warn("cannot look up a core", "discovery_key", d, "error", err)
+		s.log.Warn("cannot look up a core", "core", d.String(), "err", err)
 	}
 	return o.key, found && err == nil
 }

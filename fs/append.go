@@ -115,7 +115,7 @@ func (h *appendHandle) sync(ctx context.Context) syscall.Errno {
 func (h *appendHandle) Release(ctx context.Context) syscall.Errno {
 	err := h.end(ctx)
 	if err != nil {
-		h.t.Log.Warn("mount: message lost at the end of an open file", "path", h.path, "err", err)
+		h.t.Log.Warn("mount: message lost at the end of an open file", "path", inLog(h.path), "err", err)
 	}
 	h.t.mu.Lock()
 	delete(h.t.handles, h)

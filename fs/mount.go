@@ -147,11 +147,11 @@ func (m *Mounted) end() {
 	m.finish.Do(func() {
 		if err := m.tree.stop(); err != nil {
 			m.stopErr = err
-			m.tree.Log.Warn("mount: flush at the end", "path", m.path, "err", err)
+			m.tree.Log.Warn("mount: flush at the end", "path", inLog(m.path), "err", err)
 		}
 		if m.made {
 			if err := os.Remove(m.path); err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ENOTEMPTY) {
-				m.tree.Log.Warn("mount: remove mountpoint", "path", m.path, "err", err)
+				m.tree.Log.Warn("mount: remove mountpoint", "path", inLog(m.path), "err", err)
 			}
 		}
 		close(m.done)

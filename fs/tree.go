@@ -187,7 +187,7 @@ func (t *tree) fail(path string, err error) syscall.Errno {
 	case errors.Is(err, hypercore.ErrConflict) && !t.first(path):
 		// It stays so, and was said once.
 	case no == syscall.EIO:
-		t.Log.Warn("mount: input/output error", "path", path, "err", err)
+		t.Log.Warn("mount: input/output error", "path", inLog(path), "err", err)
 	case no == syscall.EINTR && t.ctx.Err() != nil:
 		return syscall.ENOTCONN // the mount ends: not to be tried again
 	}

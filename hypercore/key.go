@@ -3,6 +3,7 @@ package hypercore
 import (
 	"encoding/hex"
 	"fmt"
+	"log/slog"
 	"strings"
 	"unicode/utf8"
 
@@ -97,6 +98,9 @@ func lower(r rune) rune {
 
 // String is the key in lower-case hex.
 func (k Key) String() string { return hex.EncodeToString(k[:]) }
+
+// LogValue keeps the right to read out of logs: they name the core in public.
+func (k Key) LogValue() slog.Value { return slog.StringValue("of core " + k.Discovery().String()) }
 
 // ZBase32 is the key in z-base-32, 52 characters.
 func (k Key) ZBase32() string {

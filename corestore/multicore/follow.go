@@ -141,7 +141,7 @@ func parseFollowed(key, value []byte) (f Followed, err error) {
 		return f, fmt.Errorf("followed key of %d bytes, want %d", len(key), len(f.Key))
 	}
 	if err := json.Unmarshal(value, &r); err != nil {
-		return f, fmt.Errorf("followed key %x: %w", key, err)
+		return f, fmt.Errorf("record of followed core %s: %w", hypercore.Key(key).Discovery(), err)
 	}
 	return Followed{Key: hypercore.Key(key), Name: r.Name, Keep: Keep{Last: r.KeepLast, Bytes: r.MaxStorage}}, nil
 }

@@ -36,7 +36,8 @@ func appendIndex(buf []byte, others []hypercore.Key) []byte {
 // otherKeys at all. Other fields are ignored.
 //
 // Errors are ErrIndex: more than MaxOthers keys, one that is not a string of 64
-// hex digits, one that comes twice, or main's own.
+// hex digits, one that comes twice, or main's own. They show nothing of the
+// block, as they end up in logs.
 func ParseIndex(main hypercore.Key, block []byte) ([]hypercore.Key, error) {
 	if len(block) > maxIndex {
 		return nil, nil
@@ -63,10 +64,10 @@ func ParseIndex(main hypercore.Key, block []byte) ([]hypercore.Key, error) {
 			return nil, fmt.Errorf("%w: key %d has %d characters, want %d", ErrIndex, i, len(*s), 2*len(others[i]))
 		}
 		if _, err := hex.Decode(others[i][:], []byte(*s)); err != nil {
-			return nil, fmt.Errorf("%w: key %d: %w", ErrIndex, i, err)
+			return nil, fmt.Errorf("%w: key %d is not hex", ErrIndex, i)
 		}
 		if seen[others[i]] {
-			return nil, fmt.Errorf("%w: key %d, %x, is main's or comes twice", ErrIndex, i, others[i][:])
+			return nil, fmt.Errorf("%w: key %d is main's or comes twice", ErrIndex, i)
 		}
 		seen[others[i]] = true
 	}

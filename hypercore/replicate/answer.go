@@ -206,7 +206,7 @@ func (m *machine) spoil(c *core, err error, now time.Time) {
 		c.endSpans(err) // who waits is told
 		if !c.paused {  // said once, however often it is tried again
 			c.paused = true
-			m.note("core cannot store what peers send, pausing", "core", c.id.String(), "error", err)
+			m.note("core cannot store what peers send, pausing", "core", c.id.String(), "err", err)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (c *conn) run(ctx context.Context) error {
 	writing.Wait()
 	c.ending.Wait()
 	if isMisbehaved(c.err) {
-		c.swarm.logger.Warn("peer dropped", "peer", c.peer.name, "error", c.err)
+		c.swarm.logger.Warn("peer dropped", "peer", c.peer.name, "err", c.err)
 	}
 	return c.err
 }

@@ -262,7 +262,7 @@ func (c *conn) lend(id hypercore.DiscoveryKey) *session {
 	}
 	hc, end, err := s.directory.Open(id)
 	if err != nil {
-		s.logger.Warn("cannot open a core that a peer asks for", "core", id.String(), "error", err)
+		s.logger.Warn("cannot open a core that a peer asks for", "core", id.String(), "err", err)
 		return nil
 	}
 	if hc.Info().Conflict {

@@ -111,7 +111,7 @@ func (s *Swarm) do(event func(m *machine, now time.Time)) {
 	}
 	for _, l := range holds {
 		if err := l.Release(); err != nil {
-			s.logger.Error("cannot end the hold of a core", "core", l.Key().Discovery().String(), "error", err)
+			s.logger.Error("cannot end the hold of a core", "core", l.Key().Discovery().String(), "err", err)
 		}
 	}
 	for _, end := range closers {

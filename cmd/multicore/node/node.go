@@ -142,7 +142,7 @@ func (n *Node) start(ctx context.Context) error {
 	for _, f := range list {
 		// One copy that is damaged is no reason to serve nothing else.
 		if err := n.download(f); err != nil {
-			n.log.Error("a followed multicore cannot be opened", "key", f.Key, "err", err)
+			n.log.Error("a followed multicore cannot be opened", "core", f.Key.Discovery().String(), "err", err)
 		}
 	}
 	return nil

@@ -103,7 +103,7 @@ func (n *Node) closeRemote(r *remote) {
 		return
 	}
 	if err := r.Close(); err != nil {
-		n.log.Warn("close multicore", "key", r.key, "err", err)
+		n.log.Warn("close multicore", "core", r.key.Discovery().String(), "err", err)
 	}
 }
 

@@ -175,7 +175,7 @@ func (n *Node) reopen(key hypercore.Key) {
 	for _, f := range list {
 		if f.Key == key {
 			if err := n.download(f); err != nil {
-				n.log.Error("a followed multicore cannot be opened", "key", key, "err", err)
+				n.log.Error("a followed multicore cannot be opened", "core", key.Discovery().String(), "err", err)
 			}
 		}
 	}
