@@ -8,6 +8,8 @@ import (
 
 	"github.com/ipfs/go-cid"
 	"github.com/libp2p/go-libp2p/core/peer"
+
+	"multicore/hypercore"
 )
 
 const (
@@ -23,9 +25,9 @@ var (
 	errNoHolder = errors.New("no peer took the provider record")
 )
 
-// provide announces this node under c: soon, when its addresses changed or the
-// table grew, and every hour.
-func (v *discovery) provide(ctx context.Context, c cid.Cid) {
+// provide announces this node under c, the CID of d: soon, when its addresses
+// changed or the table grew, and every hour.
+func (v *discovery) provide(ctx context.Context, d hypercore.DiscoveryKey, c cid.Cid) {
 	retry := backoff{min: provideRetryMin, max: provideRetryMax}
 	for {
 		grown, moved := v.grown.next(), v.moved.next()
@@ -38,11 +40,13 @@ func (v *discovery) provide(ctx context.Context, c cid.Cid) {
 		switch {
 		case err == nil:
 			retry.reset()
+			v.note(d, nil)
 			v.n.log.Debug("announced", "cid", c, "peers", holders)
 		case ctx.Err() != nil:
 			return
 		default:
 			delay = retry.next()
+			v.note(d, err)
 			v.n.log.Debug("not announced", "cid", c, "err", err)
 		}
 		if !pause(ctx, delay, grown, moved) {
@@ -93,8 +97,18 @@ func (v *discovery) announce(ctx context.Context, c cid.Cid) (int, error) {
 	if holders == 0 {
 		return 0, last
 	}
-	v.mu.Lock()
-	v.provided = time.Now()
-	v.mu.Unlock()
 	return holders, nil
+}
+
+// note keeps how an announcement of d ended.
+func (v *discovery) note(d hypercore.DiscoveryKey, err error) {
+	v.mu.Lock()
+	v.failed = err
+	if err == nil {
+		v.provided[d] = time.Now()
+	}
+	v.mu.Unlock()
+	if err == nil {
+		v.taken.beat()
+	}
 }

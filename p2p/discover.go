@@ -61,11 +61,13 @@ type discovery struct {
 	slots chan struct{} // searches and announcements at once
 	grown pulse         // the routing table was empty and is not, or grew in a small network
 	moved pulse         // our addresses changed
+	taken pulse         // a peer took a provider record
 
 	mu       sync.Mutex
 	topics   map[hypercore.DiscoveryKey]*topic
 	asked    map[peer.ID]struct{}
-	provided time.Time
+	provided map[hypercore.DiscoveryKey]time.Time // when a peer last took its record
+	failed   error                                // of the last announcement
 }
 
 // topic is one discovery key being looked for; nil functions where it is not.
@@ -80,9 +82,10 @@ type topic struct {
 func newDiscovery(n *Node, sw swarm, ownBootstrap bool) (*discovery, error) {
 	v := &discovery{
 		n: n, swarm: sw, pace: publicPace,
-		slots:  make(chan struct{}, searchesAtOnce),
-		topics: make(map[hypercore.DiscoveryKey]*topic),
-		asked:  make(map[peer.ID]struct{}),
+		slots:    make(chan struct{}, searchesAtOnce),
+		topics:   make(map[hypercore.DiscoveryKey]*topic),
+		asked:    make(map[peer.ID]struct{}),
+		provided: make(map[hypercore.DiscoveryKey]time.Time),
 	}
 	options := []dht.Option{dht.ProviderStore(newProviders(n.host.ID(), n.host.Peerstore()))}
 	if n.o.DHT == DHTPrivate {
@@ -138,7 +141,19 @@ func (v *discovery) size() int { return v.dht.RoutingTable().Size() }
 func (v *discovery) counts() (provided time.Time, asked int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.provided, len(v.asked)
+	for _, at := range v.provided {
+		if at.After(provided) {
+			provided = at
+		}
+	}
+	return provided, len(v.asked)
+}
+
+// why is what kept the last announcement from succeeding.
+func (v *discovery) why() error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.failed
 }
 
 // watch turns what happens to the host into pulses. The routing table tells
@@ -212,7 +227,7 @@ func (v *discovery) join(d hypercore.DiscoveryKey, announce bool) {
 	case announce && t.provide == nil:
 		ctx, cancel := context.WithCancel(v.n.ctx)
 		t.provide = cancel
-		v.n.spawn(func() { v.provide(ctx, t.cid) })
+		v.n.spawn(func() { v.provide(ctx, d, t.cid) })
 	case !announce && t.provide != nil:
 		t.provide()
 		t.provide = nil

@@ -15,16 +15,14 @@ import (
 	libtls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
-	ma "github.com/multiformats/go-multiaddr"
 )
 
 // relaySource gives candidates for relays, as autorelay asks for them.
 type relaySource func(num int) <-chan peer.AddrInfo
 
-// newHost makes the libp2p host and lets it listen; it does not fail where
-// nothing can be listened on. nat: ask the router for a port, learn from peers
+// newHost makes the libp2p host, which does not listen yet. nat: ask the router for a port, learn from peers
 // how we are seen, punch holes; relays: where to get relays from, if at all.
-func newHost(key crypto.PrivKey, addrs []ma.Multiaddr, version string, gate *away, nat bool, relays relaySource, log *slog.Logger) (host.Host, error) {
+func newHost(key crypto.PrivKey, version string, gate *away, nat bool, relays relaySource, log *slog.Logger) (host.Host, error) {
 	adoptLibraryLog(log)
 	resources, err := newResourceManager()
 	if err != nil {
@@ -67,10 +65,5 @@ func newHost(key crypto.PrivKey, addrs []ma.Multiaddr, version string, gate *awa
 				func(_ context.Context, num int) <-chan peer.AddrInfo { return relays(num) }))
 		}
 	}
-	h, err := libp2p.New(options...)
-	if err != nil {
-		return nil, err
-	}
-	listen(h.Network(), addrs, log)
-	return h, nil
+	return libp2p.New(options...)
 }

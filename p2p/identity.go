@@ -21,8 +21,13 @@ const identitySize = 2*ed25519.SeedSize + 1
 
 // loadIdentity reads the private key of the node, or makes it durably where
 // there is no file yet. A file that it cannot make sense of is an error: a new
-// identity in its place would be another peer.
+// identity in its place would be another peer. Without a path it is one for the
+// moment.
 func loadIdentity(path string) (crypto.PrivKey, error) {
+	if path == "" {
+		key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+		return key, err
+	}
 	seed, err := readSeed(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		seed = make([]byte, ed25519.SeedSize)

@@ -15,11 +15,11 @@ func TestPortKept(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewTextHandler(&out, nil))
 	s := &memorySettings{}
-	port := keptPort(s, log)
+	port, _ := keptPort(s, log)
 	if port == 0 || port > 65535 {
 		t.Fatalf("port %d", port)
 	}
-	if again := keptPort(s, log); again != port {
+	if again, _ := keptPort(s, log); again != port {
 		t.Errorf("port %d after the restart, want %d", again, port)
 	}
 	if out.Len() > 0 {
@@ -30,15 +30,15 @@ func TestPortKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	other := keptPort(s, log)
-	if other == port || other == 0 {
-		t.Errorf("port %d while %d is taken", other, port)
+	other, busy := keptPort(s, log)
+	if other == port || other == 0 || busy != port {
+		t.Errorf("port %d while %d is taken; taken: %d", other, port, busy)
 	}
 	if lines := strings.Count(out.String(), "\n"); lines != 1 || !strings.Contains(out.String(), "taken") {
 		t.Errorf("want one line that says so, got %q", &out)
 	}
 	taken.Close()
-	if again := keptPort(s, log); again != port {
+	if again, _ := keptPort(s, log); again != port {
 		t.Errorf("port %d once it is free again, want %d", again, port)
 	}
 }
@@ -47,7 +47,7 @@ func TestPortDamagedSetting(t *testing.T) {
 	s := &memorySettings{}
 	for _, text := range []string{"x", "0", "-1", "65536", "99999999999999999999"} {
 		s.SetSetting(settingPort, []byte(text))
-		if port := keptPort(s, slog.New(slog.DiscardHandler)); port == 0 {
+		if port, _ := keptPort(s, slog.New(slog.DiscardHandler)); port == 0 {
 			t.Errorf("setting %q: no port", text)
 		}
 	}
@@ -56,7 +56,7 @@ func TestPortDamagedSetting(t *testing.T) {
 func TestListenAddrs(t *testing.T) {
 	log := slog.New(slog.DiscardHandler)
 	s := &memorySettings{}
-	addrs, err := listenAddrs(nil, s, log)
+	addrs, _, err := listenAddrs(nil, s, log)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +65,7 @@ func TestListenAddrs(t *testing.T) {
 	if got := fmt.Sprint(addrs); got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if _, err := listenAddrs([]string{"127.0.0.1:80"}, s, log); err == nil || !strings.Contains(err.Error(), `"127.0.0.1:80"`) {
+	if _, _, err := listenAddrs([]string{"127.0.0.1:80"}, s, log); err == nil || !strings.Contains(err.Error(), `"127.0.0.1:80"`) {
 		t.Errorf("not a multiaddr: %v", err)
 	}
 }

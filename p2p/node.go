@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
@@ -27,6 +29,8 @@ type Node struct {
 	discovery  *discovery // nil with DHTOff
 	javascript *javascript
 	kick       pulse // a peer from the command line was connected
+
+	notListening []ListenFailure
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -68,7 +72,7 @@ func start(ctx context.Context, o Options, sw swarm) (_ *Node, err error) {
 	if err != nil {
 		return nil, err
 	}
-	addrs, err := listenAddrs(o.Listen, o.Settings, o.Log)
+	addrs, failures, err := listenAddrs(o.Listen, o.Settings, o.Log)
 	if err != nil {
 		return nil, err
 	}
@@ -94,9 +98,10 @@ func start(ctx context.Context, o Options, sw swarm) (_ *Node, err error) {
 	if o.DHT == DHTPublic {
 		relays = func(num int) <-chan peer.AddrInfo { return table.Load().relays(num) }
 	}
-	if n.host, err = newHost(key, addrs, o.Version, n.away, nat, relays, o.Log); err != nil {
+	if n.host, err = newHost(key, o.Version, n.away, nat, relays, o.Log); err != nil {
 		return nil, err
 	}
+	n.notListening = append(failures, listen(n.host.Network(), addrs, o.Log)...)
 	if n.links, err = newLinks(n.ctx, n.host, sw, n.away, o.Log); err != nil {
 		return nil, err
 	}
@@ -172,15 +177,29 @@ func (n *Node) Leave(d hypercore.DiscoveryKey) {
 	}
 }
 
+// Announced says when a peer last took a provider record of a core from this
+// node, zero where none did; changed is closed when one takes a record, nil
+// without a DHT.
+func (n *Node) Announced(d hypercore.DiscoveryKey) (at time.Time, changed <-chan struct{}) {
+	if n.discovery == nil {
+		return time.Time{}, nil
+	}
+	changed = n.discovery.taken.next()
+	n.discovery.mu.Lock()
+	defer n.discovery.mu.Unlock()
+	return n.discovery.provided[d], changed
+}
+
 // Status says what the node is doing now.
 func (n *Node) Status() Status {
-	st := Status{PeerID: n.host.ID().String(), DHT: n.o.DHT}
+	st := Status{PeerID: n.host.ID().String(), DHT: n.o.DHT, Announce: n.o.Announce, NotListening: n.notListening, Reachability: reachability(n.host)}
 	for _, a := range n.host.Addrs() {
 		st.Addrs = append(st.Addrs, a.String()+"/p2p/"+st.PeerID)
 	}
 	if n.discovery != nil {
 		st.RoutingTable = n.discovery.size()
 		st.LastProvide, st.Asked = n.discovery.counts()
+		st.NotAnnounced = n.discovery.why()
 	}
 	for _, s := range n.links.sessions() {
 		c := s.stream.Conn()
@@ -197,6 +216,15 @@ func (n *Node) Status() Status {
 	addr, peers := n.javascript.status()
 	st.HypercoreTCP, st.Peers = addr, append(st.Peers, peers...)
 	return st
+}
+
+// reachability is what AutoNAT has found out: public, private or unknown.
+func reachability(h host.Host) string {
+	r := network.ReachabilityUnknown
+	if h, ok := h.(interface{ Reachability() network.Reachability }); ok {
+		r = h.Reachability()
+	}
+	return strings.ToLower(r.String())
 }
 
 // transport names how an address is reached; of a relayed one, how the relay is.

@@ -29,9 +29,9 @@ const (
 	DHTOff     DHTMode = "off"     // none: Peers, mDNS and the meeting place only
 )
 
-// Options of a node. Identity and Swarm are required.
+// Options of a node. Swarm is required.
 type Options struct {
-	Identity  string           // file of the private key, 0600, made at first use
+	Identity  string           // file of the private key, 0600, made at first use; "": one for this run
 	Settings  Settings         // listen port, last good peers; nil: kept nowhere
 	Swarm     *replicate.Swarm // what the streams are given to
 	Listen    []string         // multiaddrs; empty: TCP and QUIC on every address, on a port chosen once and kept
@@ -59,7 +59,18 @@ type Status struct {
 	RoutingTable int       // peers in it
 	LastProvide  time.Time // when a provider record was last stored with a peer; zero: never
 	Asked        int       // distinct peers asked for providers so far
-	Peers        []Peer    // with a replication stream: libp2p's by id, then JavaScript's
+	Announce     bool      // Options.Announce
+	NotAnnounced error     // why the last try to store a provider record failed; nil where it did not
+	Reachability string    // from outside, as peers of the DHT found: public, private or unknown
+	NotListening []ListenFailure
+	Peers        []Peer // with a replication stream: libp2p's by id, then JavaScript's
+}
+
+// ListenFailure is an address that a node was to listen on and does not.
+type ListenFailure struct {
+	Addr  string // multiaddr
+	Err   error
+	Taken bool // another program listens there
 }
 
 // Peer is one at the other end of a replication stream.

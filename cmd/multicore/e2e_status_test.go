@@ -18,7 +18,8 @@ const coreShape = `{"path":"","key":"","discovery_key":"","length":0,"byte_lengt
 
 const statusShape = `{"v":1,"main_key":"",
 	"mounts":[{"path":"","key":"","read_only":true}],
-	"node":{"peer_id":"","addrs":[""],"hypercore_tcp":null,"dht":{"mode":"","routing_table":0,"last_provide":""}},
+	"node":{"peer_id":"","addrs":[""],"hypercore_tcp":null,"dht":{"mode":"","routing_table":0,"last_provide":"","announce":true,"not_announced":""},
+		"reachability":"","not_listening":[{"addr":"","reason":"","taken":true}]},
 	"cores":[` + coreShape + `],
 	"followed":[{"key":"","name":"","keep_last":0,"max_storage":0,"cores":[` + coreShape + `]}],
 	"peers":[{"id":"","addr":"","transport":"","relayed":true,"rtt_ms":0,"sent_bytes":0,"received_bytes":0}]}`
@@ -122,7 +123,7 @@ func parse(t *testing.T, s string) (v any) {
 // mayBeNull and mayBeMissing are the fields that are not always there.
 var (
 	mayBeNull    = []string{".main_key", ".node", ".node.dht.last_provide"}
-	mayBeMissing = []string{".followed[].name", ".followed[].keep_last", ".followed[].max_storage"}
+	mayBeMissing = []string{".node.dht.not_announced", ".followed[].name", ".followed[].keep_last", ".followed[].max_storage"}
 )
 
 // checkShape compares the fields and types of got with those of an example.

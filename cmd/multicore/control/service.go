@@ -184,12 +184,25 @@ type Node struct {
 	Addrs        []string `json:"addrs"`
 	HypercoreTCP *string  `json:"hypercore_tcp"`
 	DHT          DHT      `json:"dht"`
+	// Reachability from outside, as peers of the DHT found: public, private or unknown.
+	Reachability string `json:"reachability"`
+	// NotListening are the addresses that the node was to listen on and does not.
+	NotListening []ListenFailure `json:"not_listening"`
+}
+
+// ListenFailure is an address that a node does not listen on.
+type ListenFailure struct {
+	Addr   string `json:"addr"` // multiaddr
+	Reason string `json:"reason"`
+	Taken  bool   `json:"taken"` // another program listens there
 }
 
 type DHT struct {
 	Mode         string     `json:"mode"`
 	RoutingTable int        `json:"routing_table"`
 	LastProvide  *time.Time `json:"last_provide"`
+	Announce     bool       `json:"announce"`                // what is served is announced
+	NotAnnounced string     `json:"not_announced,omitempty"` // why the last try to do so failed
 }
 
 // Core is also what a core's info.json holds.

@@ -11,6 +11,7 @@ import (
 
 	"multicore/cmd/multicore/control"
 	"multicore/hypercore"
+	"multicore/p2p"
 )
 
 // Status implements control.Service.
@@ -82,7 +83,7 @@ func conflictHeads(c *hypercore.Core) *control.ConflictHeads {
 func (n *Node) coresOf(key hypercore.Key) []control.Core {
 	r, release, err := n.acquire(key)
 	if err != nil {
-		n.log.Error("a multicore cannot be opened", "key", key, "err", err)
+		n.log.Error("a multicore cannot be opened", "core", key.Discovery().String(), "err", err)
 		return []control.Core{}
 	}
 	defer release()
@@ -97,7 +98,14 @@ func (n *Node) coresOf(key hypercore.Key) []control.Core {
 func (n *Node) network(st *control.Status) {
 	net := n.net.Status()
 	st.Node = &control.Node{PeerID: net.PeerID, Addrs: net.Addrs,
-		DHT: control.DHT{Mode: string(net.DHT), RoutingTable: net.RoutingTable}}
+		DHT:          control.DHT{Mode: string(net.DHT), RoutingTable: net.RoutingTable, Announce: net.Announce && net.DHT != p2p.DHTOff},
+		Reachability: net.Reachability, NotListening: []control.ListenFailure{}}
+	if net.NotAnnounced != nil {
+		st.Node.DHT.NotAnnounced = net.NotAnnounced.Error()
+	}
+	for _, f := range net.NotListening {
+		st.Node.NotListening = append(st.Node.NotListening, control.ListenFailure{Addr: f.Addr, Reason: f.Err.Error(), Taken: f.Taken})
+	}
 	if st.Node.Addrs == nil {
 		st.Node.Addrs = []string{}
 	}
