@@ -9,6 +9,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -22,7 +23,10 @@ type program struct {
 	ui
 	stdin io.Reader
 	store string // absolute
-	log   *slog.Logger
+
+	log       *slog.Logger
+	logFormat string      // text, json or auto
+	logJSON   atomic.Bool // what that comes to
 }
 
 // run is the whole command; it gives the exit code.
@@ -89,7 +93,7 @@ func (p *program) app() *cli.App {
 // globals takes the global flags.
 func (p *program) globals(c *cli.Context) error {
 	p.json, p.quiet = c.Bool("json"), c.Bool("quiet")
-	p.log = newLog(p.err, logLevel(p.quiet, c.Bool("verbose")))
+	p.log = newLog(p.err, logLevel(p.quiet, c.Bool("verbose")), &p.logJSON)
 	dir, err := storeDir(c.String("store"))
 	if err != nil {
 		return err

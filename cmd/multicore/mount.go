@@ -42,6 +42,9 @@ func (p *program) mountCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if err := p.setLogFormat(c); err != nil {
+				return err
+			}
 			if c.Bool("daemon") && !isDaemon() {
 				return p.startDaemon(c.Context)
 			}
@@ -57,6 +60,7 @@ func servingFlags() []cli.Flag {
 		maxMessageFlag(),
 		readTimeoutFlag(),
 		syncFlag(),
+		logFormatFlag(),
 		&cli.BoolFlag{Name: "no-peers", Usage: "this store has no newer copy elsewhere: sign without waiting for peers", EnvVars: env("no-peers")},
 	}, networkFlags()...)
 }
@@ -141,7 +145,13 @@ func (p *program) mount(ctx context.Context, no node.Options, o node.MountOption
 		if err := detach(logFile); err != nil {
 			return err
 		}
+		p.chooseLogFormat()
 	}
+	shown, err := hypercore.ParseKey(m.Key())
+	if err != nil {
+		return err
+	}
+	defer p.tellReachable(ctx, s.node, no.Network, []hypercore.Key{shown})()
 	select {
 	case <-ctx.Done():
 		return nil

@@ -18,6 +18,9 @@ func (p *program) serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
+			if err := p.setLogFormat(c); err != nil {
+				return err
+			}
 			s, err := p.takeOver(c.Context, o)
 			if err != nil {
 				return err
@@ -44,6 +47,7 @@ func (p *program) serveCommand() *cli.Command {
 				}
 			}
 			p.note("serving %s", p.store)
+			defer p.tellReachable(c.Context, s.node, o.Network, s.node.Served())()
 			<-c.Context.Done()
 			return nil
 		},

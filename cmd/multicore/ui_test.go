@@ -3,27 +3,64 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"multicore/cmd/multicore/control"
 	"multicore/cmd/multicore/node"
+	"multicore/hypercore"
 )
 
 func TestLogLines(t *testing.T) {
 	var b bytes.Buffer
-	log := newLog(&b, slog.LevelInfo)
+	log := newLog(&b, slog.LevelInfo, new(atomic.Bool))
 	log.Debug("not shown")
 	log.With("peer", "12D").WithGroup("dial").Info("not reached", "err", "no route\nto host", slog.Group("at", "n", 3))
 	log.Warn("plain")
 	want := "multicore: not reached peer=12D dial.err=\"no route\\nto host\" dial.at.n=3\nmulticore: plain\n"
 	if b.String() != want {
 		t.Errorf("got  %swant %s", b.String(), want)
+	}
+}
+
+// A log that moves from a terminal to a file becomes JSON, with what was bound to
+// it before; a core key in it names the core and gives no right to read it.
+func TestLogJSON(t *testing.T) {
+	var b bytes.Buffer
+	var asJSON atomic.Bool
+	key := hypercore.Key{7}
+	log := newLog(&b, slog.LevelInfo, &asJSON).With("core", key).WithGroup("at")
+	asJSON.Store(true)
+	log.Debug("not shown")
+	log.Warn("not <reached>", "err", errors.New("no\nroute"), "after", 1500*time.Millisecond, "of", key.Discovery())
+	var got map[string]any
+	if err := json.Unmarshal(b.Bytes(), &got); err != nil || strings.Count(b.String(), "\n") != 1 {
+		t.Fatalf("%v in %q", err, b.String())
+	}
+	if _, err := time.Parse(time.RFC3339, fmt.Sprint(got["time"])); err != nil {
+		t.Error(err)
+	}
+	delete(got, "time")
+	d := key.Discovery().String()
+	want := map[string]any{"level": "WARN", "msg": "not <reached>", "core": "of core " + d,
+		"at": map[string]any{"err": "no\nroute", "after": "1.5s", "of": d}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	asJSON.Store(false)
+	b.Reset()
+	log.Info("back")
+	if want := "multicore: back core=\"of core " + d + "\"\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
 
