@@ -9,13 +9,17 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// Permission bits. Nothing but append can be written, by nobody.
+// Permission bits before Options.Umask. Nothing but append can be written, by
+// nobody.
 const (
 	dirMode    = 0o555
 	fileMode   = 0o444
-	appendMode = 0o200
-	linkMode   = 0o777
+	appendMode = 0o222
+	linkMode   = 0o777 // the umask is not for links
 )
+
+// DefaultUmask lets others read, and only the owner append.
+const DefaultUmask = 0o022
 
 // forever is how long the kernel may remember what never changes.
 const forever = 24 * time.Hour
@@ -40,6 +44,9 @@ func blockInode(path string, i uint64) uint64 {
 // find that the number says nothing about subdirectories.
 func (t *tree) setAttr(a *fuse.Attr, mode uint32, size uint64, modified time.Time) {
 	a.Mode = mode
+	if mode != linkMode {
+		a.Mode &^= t.umask
+	}
 	a.Size = size
 	a.Nlink = 1
 	a.Owner = fuse.Owner{Uid: t.uid, Gid: t.gid}

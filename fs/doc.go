@@ -66,6 +66,10 @@
 // Root mounts by mount(2); others need fusermount3. A mount left by a process that
 // died is cleared, a live one is refused. Only this package imports go-fuse.
 //
+// Nobody but who mounts can use a mount, not even root. With Options.AllowOther
+// everybody can, as far as the kernel finds that owner and mode bits allow it
+// (default_permissions); what cannot be changed stays so for root as well.
+//
 // A program must not read its own mount on its last free thread, as any user of
 // FUSE; package go-fuse/fs names the deadlocks.
 package fs

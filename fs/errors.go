@@ -7,6 +7,11 @@ var (
 	ErrUnavailable = errors.New("FUSE is not available")
 	// ErrNotEmpty is when the mountpoint has files, which the mount would hide.
 	ErrNotEmpty = errors.New("mountpoint is not empty")
+	// ErrMount is when mounting failed in another way, as with a mountpoint that
+	// the user may not write to.
+	ErrMount = errors.New("cannot mount on")
+	// ErrAllowOther is when users may not let others into their mounts.
+	ErrAllowOther = errors.New("other users may be let in only by root, or where /etc/fuse.conf has a line user_allow_other")
 	// ErrMounted is when something live is mounted at the mountpoint.
 	ErrMounted = errors.New("something is mounted there already")
 )

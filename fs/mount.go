@@ -38,10 +38,19 @@ type Options struct {
 	// StoreDir is asked for statfs.
 	StoreDir      string
 	AllowNonEmpty bool
-	Framing       multicore.Framing
-	MaxMessage    int           // bytes; 0: multicore.DefaultMaxMessage
-	ReadTimeout   time.Duration // 0: DefaultReadTimeout
-	Log           *slog.Logger  // nil: slog.Default()
+	// AllowOther lets every user in, where else only who mounts, not even root,
+	// is; the kernel then checks mode bits and owner. Users other than root
+	// need user_allow_other in /etc/fuse.conf: ErrAllowOther.
+	AllowOther bool
+	// UID and GID own everything; nil: who mounts.
+	UID, GID *uint32
+	// Umask has the permission bits that are taken from files (0444), directories
+	// (0555) and append files (0222); nil: DefaultUmask.
+	Umask       *uint32
+	Framing     multicore.Framing
+	MaxMessage  int           // bytes; 0: multicore.DefaultMaxMessage
+	ReadTimeout time.Duration // 0: DefaultReadTimeout
+	Log         *slog.Logger  // nil: slog.Default()
 }
 
 // Mounted is a live mount. Safe for concurrent use.
@@ -61,8 +70,8 @@ type Mounted struct {
 // and mounts; the mount is usable on return. The caller ends it with Unmount
 // before it closes what the options name.
 //
-// Errors: ErrUnavailable, ErrNotEmpty, ErrMounted, or what kept the directory
-// from being used.
+// Errors: ErrUnavailable, ErrNotEmpty, ErrMounted, ErrAllowOther, ErrMount, or what
+// kept the directory from being used.
 func Mount(path string, o Options) (_ *Mounted, err error) {
 	t := newTree(o)
 	path, made, err := preparePoint(path, o.AllowNonEmpty)
@@ -78,8 +87,6 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 		NullPermissions: true,
 		RootStableAttr:  &gofs.StableAttr{Ino: inode("")},
 		MountOptions: fuse.MountOptions{
-			FsName:               "multicore",
-			Name:                 "multicore",
 			MaxWrite:             maxWrite,
 			MaxBackground:        64,
 			DisableXAttrs:        true,
@@ -88,7 +95,7 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 			Logger:               slog.NewLogLogger(t.Log.Handler(), slog.LevelDebug),
 			IgnoreSecurityLabels: true,
 		},
-	})
+	}, table{readOnly: t.own == nil, allowOther: o.AllowOther})
 	if err != nil {
 		return nil, err
 	}

@@ -32,50 +32,67 @@ func uncutWrite() int {
 }
 
 // serve mounts root at path and serves it; the mount is usable on return.
-func serve(path string, root gofs.InodeEmbedder, o *gofs.Options) (*fuse.Server, error) {
+func serve(path string, root gofs.InodeEmbedder, o *gofs.Options, t table) (*fuse.Server, error) {
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		return nil, &unavailableError{reason: cause(err)}
 	}
-	defer dev.Close()
-	point := path
-	direct := os.Geteuid() == 0
-	if direct {
-		fd, err := mountDirect(path, &o.MountOptions)
-		if err != nil {
-			return nil, err
-		}
-		point = "/dev/fd/" + strconv.Itoa(fd)
-	} else if _, err := fusermount(); err != nil {
-		return nil, &unavailableError{reason: errors.New("not root, and fusermount3 is not installed")}
+	dev.Close()
+	mount := mountAsUser
+	if os.Geteuid() == 0 {
+		mount = mountDirect
 	}
-	server, err := gofs.Mount(point, root, o)
+	t.maxRead = o.MaxWrite
+	fd, err := mount(path, t)
 	if err != nil {
-		if direct {
-			return nil, errors.Join(fmt.Errorf("mount %s: %w", path, err), detach(path))
-		}
-		return nil, fmt.Errorf("mount %s with fusermount3: %w", path, err)
+		return nil, err
 	}
-	if direct {
-		if err := refusePoll(path); err != nil {
-			return nil, errors.Join(fmt.Errorf("mount %s: %w", path, err), detach(path))
-		}
+	server, err := gofs.Mount("/dev/fd/"+strconv.Itoa(fd), root, o)
+	if err == nil {
+		err = refusePoll(path)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%w %s: %w", ErrMount, path, err), detach(path))
 	}
 	return server, nil
 }
+
+// table is what the kernel's table of mounts says of a mount. Always nosuid,
+// nodev and noexec: what is shown may come from strangers.
+type table struct {
+	readOnly   bool
+	allowOther bool
+	maxRead    int
+}
+
+// options are those that the kernel and fusermount3 both know.
+func (t table) options() string {
+	s := "max_read=" + strconv.Itoa(t.maxRead)
+	if t.allowOther {
+		s += ",allow_other,default_permissions"
+	}
+	return s
+}
+
+// The type in the table is fuse.multicore, the source multicore.
+const sourceName = "multicore"
 
 // mountDirect mounts as root does, without a program's help, and gives the
 // descriptor to serve it on. go-fuse could do this too, but its descriptor is
 // inherited by every program started from here, and such a program would keep a
 // mount alive, and hanging, after we are killed.
-func mountDirect(path string, o *fuse.MountOptions) (fd int, err error) {
+func mountDirect(path string, t table) (fd int, err error) {
 	fd, err = unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return 0, &unavailableError{reason: err}
 	}
-	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d,max_read=%d",
-		fd, unix.S_IFDIR, os.Geteuid(), os.Getegid(), o.MaxWrite)
-	err = unix.Mount(o.FsName, path, "fuse."+o.Name, unix.MS_NOSUID|unix.MS_NODEV, data)
+	var flags uintptr = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
+	if t.readOnly {
+		flags |= unix.MS_RDONLY
+	}
+	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d,%s",
+		fd, unix.S_IFDIR, os.Geteuid(), os.Getegid(), t.options())
+	err = unix.Mount(sourceName, path, "fuse."+sourceName, flags, data)
 	if err == nil {
 		return fd, nil
 	}
@@ -83,7 +100,7 @@ func mountDirect(path string, o *fuse.MountOptions) (fd int, err error) {
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENODEV) {
 		return 0, &unavailableError{reason: err}
 	}
-	return 0, fmt.Errorf("mount %s: %w", path, err)
+	return 0, fmt.Errorf("%w %s: %w", ErrMount, path, err)
 }
 
 // refusePoll has the kernel ask once whether files can be polled, so that it
@@ -91,6 +108,9 @@ func mountDirect(path string, o *fuse.MountOptions) (fd int, err error) {
 // thread that may be needed to give it.
 func refusePoll(path string) error {
 	fd, err := unix.Open(filepath.Join(path, keyName), unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.EACCES) { // owned by somebody else: we shall not read there
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -123,16 +143,6 @@ func detach(path string) error {
 		return fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
-}
-
-// fusermount finds the program that mounts for those who are not root.
-func fusermount() (string, error) {
-	for _, name := range []string{"fusermount3", "/bin/fusermount3", "fusermount", "/bin/fusermount"} {
-		if program, err := exec.LookPath(name); err == nil {
-			return program, nil
-		}
-	}
-	return "", exec.ErrNotFound
 }
 
 // cause is the system's reason in an error of package os.

@@ -19,6 +19,7 @@ type tree struct {
 	root       multicore.View
 	own        *multicore.Own // nil: no append files
 	uid, gid   uint32
+	umask      uint32
 	began      time.Time
 	ctx        context.Context // ends with the mount
 	cancel     context.CancelFunc
@@ -39,8 +40,9 @@ func newTree(o Options) *tree {
 	t := &tree{
 		Options: o,
 		root:    o.Root,
-		uid:     uint32(os.Getuid()),
-		gid:     uint32(os.Getgid()),
+		uid:     or(o.UID, uint32(os.Getuid())),
+		gid:     or(o.GID, uint32(os.Getgid())),
+		umask:   or(o.Umask, DefaultUmask),
 		began:   time.Now(),
 		views:   make(map[hypercore.Key]multicore.View),
 		handles: make(map[*appendHandle]struct{}),
@@ -61,6 +63,14 @@ func newTree(o Options) *tree {
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	return t
+}
+
+// or is what p points to, or else the other.
+func or(p *uint32, other uint32) uint32 {
+	if p != nil {
+		return *p
+	}
+	return other
 }
 
 // rootDir is the directory that is mounted.
