@@ -64,12 +64,8 @@ func (p *program) startDaemon(ctx context.Context) error {
 }
 
 // detach lets go of what the daemon got from whoever started it. What it says
-// from now on goes to logFile.
-func detach(logFile string) error {
-	log, err := workingFile(logFile)
-	if err != nil {
-		return err
-	}
+// from now on goes to log, which is closed.
+func detach(log *os.File) error {
 	defer log.Close()
 	null, err := workingFile("")
 	if err != nil {

@@ -1,13 +1,15 @@
 package main
 
 import (
-	"context"
+	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/urfave/cli/v2"
 
+	"multicore/cmd/multicore/control"
 	"multicore/cmd/multicore/node"
 	"multicore/hypercore"
 )
@@ -19,36 +21,55 @@ func (p *program) mountCommand() *cli.Command {
 		ArgsUsage: "MNT [KEY]",
 		Description: "Writing to MNT/append appends messages. MNT/KEY/ is the multicore of any key. With\n" +
 			"KEY on the command line MNT shows that one alone, read-only. Stays in the\n" +
-			"foreground until Ctrl-C or multicore unmount.\n\n" +
+			"foreground until Ctrl-C or multicore unmount. Where a mount or serve runs with\n" +
+			"this store, MNT becomes another mountpoint of that process.\n\n" +
 			example("multicore mount ./mnt", "multicore mount ./other KEY"),
 		Flags: append([]cli.Flag{
 			&cli.StringFlag{Name: "key", Usage: "show the multicore of `KEY`", EnvVars: env("key")},
 			&cli.BoolFlag{Name: "read-only", Usage: "show the own multicore without append files", EnvVars: env("read-only")},
 			&cli.BoolFlag{Name: "allow-non-empty", Usage: "mount over a directory that is not empty", EnvVars: env("allow-non-empty")},
 			&cli.StringFlag{Name: "framing", Usage: "a message is a `UNIT`: line, write, close (all that is written until then) or a size such as 64KiB", Value: "line", EnvVars: env("framing")},
+			&cli.BoolFlag{Name: "allow-other", Usage: "let other users in, as far as mode bits allow (else not even root is)", EnvVars: env("allow-other")},
+			&cli.StringFlag{Name: "uid", Usage: "show `UID` as the owner (default: who mounts)", EnvVars: env("uid")},
+			&cli.StringFlag{Name: "gid", Usage: "show `GID` as the group", EnvVars: env("gid")},
+			&cli.StringFlag{Name: "umask", Usage: "take the permission bits `MASK`, octal, from 0444, directories 0555, append 0222", Value: "022", EnvVars: env("umask")},
 			&cli.BoolFlag{Name: "daemon", Usage: "return once the mount is usable, and go on in the background", EnvVars: env("daemon")},
 			&cli.StringFlag{Name: "log-file", Usage: "with --daemon: append what is said then to `FILE`", EnvVars: env("log-file")},
 		}, servingFlags()...),
 		Action: func(c *cli.Context) error {
-			o := node.MountOptions{ReadOnly: c.Bool("read-only"), AllowNonEmpty: c.Bool("allow-non-empty"), Framing: c.String("framing")}
+			m := &mounting{
+				program: p, unheard: unheard(c),
+				request: control.MountRequest{ReadOnly: c.Bool("read-only"), AllowNonEmpty: c.Bool("allow-non-empty"), Framing: c.String("framing")},
+			}
 			var err error
-			if o.Path, o.Key, err = mountArguments(c); err != nil {
+			if m.request.Path, m.request.Key, err = mountArguments(c); err != nil {
+				return err
+			}
+			if err := access(c, &m.request); err != nil {
 				return err
 			}
 			if c.String("log-file") != "" && !c.Bool("daemon") {
 				return usage("--log-file goes with --daemon; else redirect stderr")
 			}
-			no, err := servingOptions(c)
-			if err != nil {
+			if m.options, err = servingOptions(c); err != nil {
 				return err
 			}
 			if err := p.setLogFormat(c); err != nil {
 				return err
 			}
+			m.request.MaxMessage = m.options.MaxMessage
+			if c.IsSet("read-timeout") {
+				m.request.ReadTimeout = m.options.ReadTimeout
+			}
 			if c.Bool("daemon") && !isDaemon() {
 				return p.startDaemon(c.Context)
 			}
-			return p.mount(c.Context, no, o, c.String("log-file"))
+			if isDaemon() {
+				if m.logFile, err = workingFile(c.String("log-file")); err != nil {
+					return err
+				}
+			}
+			return m.run(c.Context)
 		},
 	}
 }
@@ -109,55 +130,37 @@ func mountArguments(c *cli.Context) (path, key string, err error) {
 	return path, key, err
 }
 
+// access reads the flags that say who may do what.
+func access(c *cli.Context, r *control.MountRequest) error {
+	r.AllowOther = c.Bool("allow-other")
+	for _, f := range []struct {
+		name  string
+		base  int
+		most  uint64
+		value **uint32
+		want  string
+	}{
+		{"uid", 10, math.MaxUint32 - 1, &r.UID, "the number of a user"},
+		{"gid", 10, math.MaxUint32 - 1, &r.GID, "the number of a group"},
+		{"umask", 8, 0o777, &r.Umask, "an octal number up to 777"},
+	} {
+		s := c.String(f.name)
+		if s == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(s, f.base, 32)
+		if err != nil || n > f.most {
+			return usage("--%s %s: want %s", f.name, s, f.want)
+		}
+		v := uint32(n)
+		*f.value = &v
+	}
+	return nil
+}
+
 func isKey(s string) bool {
 	_, err := hypercore.ParseKey(s)
 	return err == nil
-}
-
-// mount holds the store and the mountpoint until a signal, or until somebody
-// unmounts it.
-func (p *program) mount(ctx context.Context, no node.Options, o node.MountOptions, logFile string) (err error) {
-	s, err := p.takeOver(ctx, no)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if closed := s.close(); err == nil {
-			err = closed
-		}
-	}()
-	if o.Key == "" {
-		if _, _, err := p.makeOwn(ctx, s); err != nil {
-			return err
-		}
-	}
-	m, err := s.node.Mount(ctx, o)
-	if err != nil {
-		return err
-	}
-	if err := p.result("main core key: %s", m.Key()); err != nil {
-		return err
-	}
-	if err := p.result("mounted on %s", m.Path()); err != nil {
-		return err
-	}
-	if isDaemon() {
-		if err := detach(logFile); err != nil {
-			return err
-		}
-		p.chooseLogFormat()
-	}
-	shown, err := hypercore.ParseKey(m.Key())
-	if err != nil {
-		return err
-	}
-	defer p.tellReachable(ctx, s.node, no.Network, []hypercore.Key{shown})()
-	select {
-	case <-ctx.Done():
-		return nil
-	case <-m.Done():
-		return m.Unmount() // says whether all was flushed
-	}
 }
 
 // workingFile gives a file by its absolute path, "" for the one that swallows.

@@ -148,8 +148,8 @@ func (p *program) hold(ctx context.Context, o node.Options) (*session, error) {
 	return &session{Service: n, node: n, server: server}, nil
 }
 
-// takeOver holds the store for a mount or serve: a short command that has it
-// gives it up, another mount or serve does not.
+// takeOver holds the store for a mount or serve. A short command that has it
+// gives it up; where another mount or serve does not, the session is theirs.
 func (p *program) takeOver(ctx context.Context, o node.Options) (*session, error) {
 	began := time.Now()
 	for {
@@ -158,7 +158,7 @@ func (p *program) takeOver(ctx context.Context, o node.Options) (*session, error
 		case err == nil:
 			err = client.Yield(ctx)
 			if control.CodeOf(err) == control.InUse {
-				err = p.occupied(ctx, client)
+				return &session{Service: client, client: client}, nil
 			}
 			client.Close()
 			if err != nil && !errors.Is(err, control.ErrGone) {
@@ -184,11 +184,11 @@ func (p *program) takeOver(ctx context.Context, o node.Options) (*session, error
 func (p *program) occupied(ctx context.Context, c *control.Client) error {
 	text := fmt.Sprintf("%s is in use by a running multicore (pid %d)", p.store, c.PID())
 	if st, err := c.Status(ctx); err == nil && len(st.Mounts) > 0 {
-		text += fmt.Sprintf("; a second mountpoint of one process is not supported: unmount %s first or use --store", st.Mounts[0].Path)
+		text += fmt.Sprintf(", which serves it already and shows it at %s", st.Mounts[0].Path)
 	} else {
-		text += "; stop it first or use --store"
+		text += ", which serves it already"
 	}
-	return &control.Error{Code: control.InUse, Text: text}
+	return &control.Error{Code: control.InUse, Text: text + "; stop that one first or use --store"}
 }
 
 // notAnswering is err, which names the process that holds the lock, after a

@@ -44,7 +44,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "spawn": spawn, "signal": signalSpawned, "ended": ended, "await": await, "setenv": setenv,
-			"damage": damage,
+			"damage": damage, "mounted": mounted, "gone": gone,
 		},
 		Condition:           condition,
 		RequireExplicitExec: true,
@@ -109,6 +109,37 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
+	}
+}
+
+// mounted PATH waits until a multicore is mounted there, and answers.
+func mounted(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: mounted PATH")
+	}
+	awaitPath(ts, filepath.Join(args[0], "key"), func(err error) bool { return err == nil })
+}
+
+// gone PATH waits until nothing is there any more, no mount and no directory.
+func gone(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: gone PATH")
+	}
+	awaitPath(ts, args[0], func(err error) bool { return errors.Is(err, fs.ErrNotExist) })
+}
+
+// awaitPath waits until a look at a path ends in that way.
+func awaitPath(ts *testscript.TestScript, path string, ok func(error) bool) {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for began := time.Now(); ; <-tick.C {
+		_, err := os.Stat(ts.MkAbs(path))
+		if ok(err) {
+			return
+		}
+		if time.Since(began) > scriptPatience {
+			ts.Fatalf("%s: %v", path, err)
+		}
 	}
 }
 

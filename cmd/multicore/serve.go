@@ -21,6 +21,7 @@ func (p *program) serveCommand() *cli.Command {
 			if err := p.setLogFormat(c); err != nil {
 				return err
 			}
+			o.Stay = true
 			s, err := p.takeOver(c.Context, o)
 			if err != nil {
 				return err
@@ -30,6 +31,9 @@ func (p *program) serveCommand() *cli.Command {
 					err = closed
 				}
 			}()
+			if !s.held() {
+				return p.occupied(c.Context, s.client)
+			}
 			st, err := s.Status(c.Context)
 			if err != nil {
 				return err

@@ -40,9 +40,9 @@ func (p *program) unmount(ctx context.Context, path string) error {
 	client, err := control.Dial(ctx, p.store)
 	if err == nil {
 		defer client.Close()
-		err = client.Unmount(ctx, path)
-		if err == nil {
-			return p.released(ctx)
+		var ends bool
+		if ends, err = client.Unmount(ctx, path); err == nil && ends {
+			return p.released(ctx, client.PID())
 		}
 	}
 	switch {
@@ -53,9 +53,9 @@ func (p *program) unmount(ctx context.Context, path string) error {
 	return err
 }
 
-// released waits until the process that ended its mount has let the store go,
-// so that the next command finds it free.
-func (p *program) released(ctx context.Context) error {
+// released waits until the process that ended its last mount has let the store
+// go, so that the next command finds it free.
+func (p *program) released(ctx context.Context, holder int) error {
 	for began := time.Now(); time.Since(began) < settle; {
 		client, err := control.Dial(ctx, p.store)
 		if err != nil {
@@ -63,8 +63,8 @@ func (p *program) released(ctx context.Context) error {
 		}
 		st, err := client.Status(ctx)
 		client.Close()
-		if err == nil && len(st.Mounts) > 0 {
-			return nil // it has others, and stays
+		if client.PID() != holder || err == nil && len(st.Mounts) > 0 {
+			return nil // somebody was faster than we
 		}
 		if err := sleep(ctx, retry); err != nil {
 			return err

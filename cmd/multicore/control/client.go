@@ -12,11 +12,16 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
 // answerTime is how long a process that holds a store may take to say hello.
 const answerTime = 5 * time.Second
+
+// unmountTime is how long the process may take to flush and unmount, once the
+// command that asked for a mountpoint is told to end.
+const unmountTime = 30 * time.Second
 
 // Client is the Service of the process that holds a store. Safe for concurrent
 // use.
@@ -133,8 +138,66 @@ func (c *Client) Purge(ctx context.Context, keyOrName string) (*PurgeResult, err
 	return &out, nil
 }
 
-func (c *Client) Unmount(ctx context.Context, path string) error {
-	return c.unary(ctx, "unmount", nameRequest{path}, new(struct{}))
+// Mount implements Service. Where the other process does not unmount within
+// unmountTime after the end of ctx, the error has Code InUse.
+func (c *Client) Mount(ctx context.Context, r MountRequest, emit func(Mount) error) error {
+	// A connection that closes has the other end unmount, but tells nobody when
+	// that is done. So the end of ctx becomes a call, and the stream goes on.
+	call, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	var path atomic.Pointer[string] // once it is mounted
+	var failed error
+	told := make(chan struct{})
+	unhook := context.AfterFunc(ctx, func() {
+		defer close(told)
+		at := path.Load()
+		if at == nil {
+			cancel()
+			return
+		}
+		if failed = c.unmountSoon(call, *at); failed != nil {
+			cancel()
+		}
+	})
+	err := stream(call, c, "mount", r, func(m Mount) error {
+		path.Store(&m.Path)
+		if ctx.Err() != nil { // it may have ended before it knew the path
+			return ctx.Err()
+		}
+		return emit(m)
+	})
+	if unhook() {
+		return err
+	}
+	<-told
+	switch {
+	case failed != nil:
+		return failed
+	case err == nil, call.Err() != nil:
+		return ctx.Err()
+	}
+	return err
+}
+
+// unmountSoon is Unmount for who does not wait for ever, and does not mind if
+// somebody else was faster.
+func (c *Client) unmountSoon(ctx context.Context, path string) error {
+	ctx, cancel := context.WithTimeout(ctx, unmountTime)
+	defer cancel()
+	_, err := c.Unmount(ctx, path)
+	switch {
+	case ctx.Err() != nil:
+		return &Error{Code: InUse, Text: fmt.Sprintf("process %d, which holds %s, does not unmount %s", c.pid, c.dir, path)}
+	case CodeOf(err) == NotFound:
+		return nil
+	}
+	return err
+}
+
+func (c *Client) Unmount(ctx context.Context, path string) (ends bool, err error) {
+	var out unmountReply
+	err = c.unary(ctx, "unmount", nameRequest{path}, &out)
+	return out.Ends, err
 }
 
 func (c *Client) Yield(ctx context.Context) error {

@@ -14,12 +14,15 @@
 //
 // A method is POST /v1/<method> with a JSON object, answered by 200 and a JSON
 // object, or by another status and {"code","text"}: the exit code and the line
-// for the user. Two methods stream:
+// for the user. Some methods stream:
 //
 //   - append takes its parameters from the query and the bytes to append as
 //     the request's body.
 //   - read answers with frames (see frame.go): items, then one last frame that
 //     says how it ended. A stream without a last frame was cut off.
+//   - verify and mount answer with lines (see stream.go), the last of which says
+//     how it ended. A mount lives as long as its call does: it says that it is
+//     usable, and ends when it is unmounted, by whomever.
 //
 // Cancelling the context of a call closes its connection, which cancels the
 // context of the Service at the other end.

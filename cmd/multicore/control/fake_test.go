@@ -23,6 +23,7 @@ type fake struct {
 	follow   func(context.Context, FollowRequest) error
 	byName   func(string) error
 	verify   func(context.Context, VerifyRequest, func(Verified) error) error
+	mount    func(context.Context, MountRequest, func(Mount) error) error
 	followed []Followed
 }
 
@@ -54,9 +55,12 @@ func (f *fake) Unfollow(_ context.Context, name string) error {
 func (f *fake) Verify(ctx context.Context, r VerifyRequest, emit func(Verified) error) error {
 	return f.verify(ctx, r, emit)
 }
-func (f *fake) Unmount(_ context.Context, path string) error {
+func (f *fake) Mount(ctx context.Context, r MountRequest, emit func(Mount) error) error {
+	return f.mount(ctx, r, emit)
+}
+func (f *fake) Unmount(_ context.Context, path string) (bool, error) {
 	f.called("unmount " + path)
-	return f.byName(path)
+	return path == "/last", f.byName(path)
 }
 func (f *fake) Clear(_ context.Context, r ClearRequest) (*ClearResult, error) {
 	f.called(fmt.Sprintf("clear %s %v %t", r.Path, r.Spans, r.Force))

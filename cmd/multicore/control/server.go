@@ -18,7 +18,7 @@ import (
 // versionHeader carries protocolVersion in requests and answers.
 const (
 	versionHeader   = "Multicore-Control"
-	protocolVersion = "2"
+	protocolVersion = "3"
 )
 
 const (
@@ -127,8 +127,14 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /v1/purge", unary(s, func(ctx context.Context, r nameRequest) (*PurgeResult, error) {
 		return s.svc.Purge(ctx, r.Name)
 	}))
-	mux.HandleFunc("POST /v1/unmount", unary(s, func(ctx context.Context, r nameRequest) (struct{}, error) {
-		return struct{}{}, s.svc.Unmount(ctx, r.Name)
+	mux.HandleFunc("POST /v1/mount", streamed(s, func(ctx context.Context, r MountRequest, emit func(Mount) error) error {
+		ctx, done := s.waiting(ctx)
+		defer done()
+		return s.svc.Mount(ctx, r, emit)
+	}))
+	mux.HandleFunc("POST /v1/unmount", unary(s, func(ctx context.Context, r nameRequest) (unmountReply, error) {
+		ends, err := s.svc.Unmount(ctx, r.Name)
+		return unmountReply{Ends: ends}, err
 	}))
 	mux.HandleFunc("POST /v1/yield", unary(s, func(ctx context.Context, _ struct{}) (struct{}, error) {
 		return struct{}{}, s.svc.Yield(ctx)
@@ -150,6 +156,9 @@ type (
 	keyReply struct {
 		Key  string `json:"key"`
 		Made bool   `json:"made,omitempty"`
+	}
+	unmountReply struct {
+		Ends bool `json:"ends,omitempty"`
 	}
 	nameRequest struct {
 		Name string `json:"name"` // a path, a key or a name

@@ -146,7 +146,7 @@ func TestCloseCutsStalledAppend(t *testing.T) {
 func TestVersions(t *testing.T) {
 	dir := t.TempDir()
 	serve(t, dir, &fake{})
-	for _, version := range []string{"", "3"} {
+	for _, version := range []string{"", "98"} {
 		resp, body := raw(t, dir, "POST /v1/hello HTTP/1.1\r\nHost: x\r\n"+versionHeader+": "+version+"\r\nContent-Length: 2\r\n\r\n{}")
 		if resp.StatusCode == http.StatusOK || !strings.Contains(body, "use the same multicore for both") {
 			t.Errorf("client %q: %s %s", version, resp.Status, body)
@@ -169,7 +169,7 @@ func TestVersions(t *testing.T) {
 	go srv.Serve(l)
 	defer srv.Close()
 	_, err = Dial(context.Background(), other)
-	wantCode(t, err, Other, fmt.Sprintf(`process %d, which holds %s, speaks control version "99", this command "2": use the same multicore for both`, os.Getpid(), other))
+	wantCode(t, err, Other, fmt.Sprintf(`process %d, which holds %s, speaks control version "99", this command %q: use the same multicore for both`, os.Getpid(), other, protocolVersion))
 }
 
 // raw sends bytes as they are and gives the answer.

@@ -40,8 +40,13 @@ type Service interface {
 	// Purge removes all of somebody else's multicore from the store. Code NotFound
 	// where there is nothing of it, InUse where something has it open.
 	Purge(ctx context.Context, keyOrName string) (*PurgeResult, error)
-	// Mounts and Unmount concern the mountpoints of this process.
-	Unmount(ctx context.Context, path string) error
+	// Mount makes a mountpoint of this process. It calls emit once that is usable,
+	// and returns nil once somebody unmounted it. The end of ctx unmounts it too;
+	// the error is then that of ctx, or what kept something from being flushed.
+	Mount(ctx context.Context, r MountRequest, emit func(Mount) error) error
+	// Unmount ends a mountpoint of this process; path is absolute and without
+	// symbolic links. ends says that the process ends with it, having no other.
+	Unmount(ctx context.Context, path string) (ends bool, err error)
 	// Yield asks a process that runs only a short command to give the store
 	// up: it answers, closes the store and goes on as a client of whoever
 	// opens it next. Code InUse where the holder is a mount or serve.
@@ -161,6 +166,25 @@ type Verified struct {
 	Done          bool           `json:"done"`
 }
 
+// MountRequest says what to show where. Path is absolute.
+type MountRequest struct {
+	Path          string `json:"path"`
+	Key           string `json:"key,omitempty"` // "": the own multicore, made if missing
+	ReadOnly      bool   `json:"read_only,omitempty"`
+	AllowNonEmpty bool   `json:"allow_non_empty,omitempty"`
+	Framing       string `json:"framing,omitempty"` // "" is line
+	AllowOther    bool   `json:"allow_other,omitempty"`
+	// UID and GID own what it shows, Umask takes permission bits; nil: as the
+	// user's who mounts, 022.
+	UID   *uint32 `json:"uid,omitempty"`
+	GID   *uint32 `json:"gid,omitempty"`
+	Umask *uint32 `json:"umask,omitempty"`
+	// MaxMessage, in bytes, and ReadTimeout are as the process has them where
+	// they are 0.
+	MaxMessage  int           `json:"max_message,omitempty"`
+	ReadTimeout time.Duration `json:"read_timeout,omitempty"`
+}
+
 // Status is the object of `multicore status --json`, version 1. Fields are
 // only added.
 type Status struct {
@@ -173,6 +197,7 @@ type Status struct {
 	Peers    []Peer     `json:"peers"`
 }
 
+// Mount is a mountpoint.
 type Mount struct {
 	Path     string `json:"path"`
 	Key      string `json:"key"`

@@ -57,7 +57,7 @@ func codeOf(err error) control.Code {
 		return control.ReadOnly
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return control.DiskFull
-	case errors.Is(err, fs.ErrUnavailable), errors.Is(err, fs.ErrMounted), errors.Is(err, fs.ErrNotEmpty):
+	case errors.Is(err, fs.ErrUnavailable), errors.Is(err, fs.ErrMounted), errors.Is(err, fs.ErrNotEmpty), errors.Is(err, fs.ErrMount), errors.Is(err, fs.ErrAllowOther):
 		return control.FUSE
 	case errors.Is(err, multicore.ErrNoMulticore), errors.Is(err, hypercore.ErrPastEnd), errors.Is(err, corestore.ErrNotFound):
 		return control.NotFound

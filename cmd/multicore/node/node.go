@@ -41,7 +41,8 @@ type Node struct {
 
 	mu      sync.Mutex // over what follows and own; never held over I/O
 	remotes map[hypercore.Key]*remote
-	mounts  map[string]*Mounted // by absolute path
+	mounts  map[string]*mounted // by absolute path
+	closing bool                // no mount is made any more
 
 	yieldOnce sync.Once
 	yielded   chan struct{}
@@ -79,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{
 		opts: o, log: o.Log, store: st, started: time.Now(),
 		remotes: map[hypercore.Key]*remote{}, followed: map[hypercore.Key]following{}, purging: map[hypercore.Key]bool{},
-		mounts: map[string]*Mounted{}, yielded: make(chan struct{}),
+		mounts: map[string]*mounted{}, yielded: make(chan struct{}),
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
 	if err := n.start(ctx); err != nil {
@@ -245,7 +246,8 @@ func (n *Node) Close() error {
 
 func (n *Node) close() error {
 	n.mu.Lock()
-	mounts := make([]*Mounted, 0, len(n.mounts))
+	n.closing = true
+	mounts := make([]*mounted, 0, len(n.mounts))
 	for _, m := range n.mounts {
 		mounts = append(mounts, m)
 	}

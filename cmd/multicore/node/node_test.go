@@ -270,12 +270,12 @@ func TestUnmountUnlists(t *testing.T) {
 	}
 	n := start(t, false)
 	for range 5 {
-		m, err := n.Mount(t.Context(), MountOptions{Path: filepath.Join(t.TempDir(), "mnt")})
+		m, err := n.mount(t.Context(), control.MountRequest{Path: filepath.Join(t.TempDir(), "mnt")})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := n.Unmount(t.Context(), m.Path()); err != nil {
-			t.Fatal(err)
+		if ends, err := n.Unmount(t.Context(), m.Path()); err != nil || !ends {
+			t.Fatal(ends, err)
 		}
 		st, err := n.Status(t.Context())
 		if err != nil {

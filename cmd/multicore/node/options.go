@@ -19,6 +19,8 @@ type Options struct {
 	// Short marks a process that runs one short command and gives the store
 	// up when asked (Yield).
 	Short bool
+	// Stay marks a process that goes on when its last mountpoint is unmounted.
+	Stay bool
 	// Network is nil for a process that speaks to nobody.
 	Network *Network
 	// MaxMessage bounds a message in bytes; 0 is 8 MiB.

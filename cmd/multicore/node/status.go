@@ -31,7 +31,7 @@ func (n *Node) Status(ctx context.Context) (*control.Status, error) {
 	}
 	n.mu.Lock()
 	for _, m := range n.mounts {
-		st.Mounts = append(st.Mounts, control.Mount{Path: m.Path(), Key: m.Key(), ReadOnly: m.readOnly})
+		st.Mounts = append(st.Mounts, m.status())
 	}
 	open := slices.Collect(maps.Keys(n.remotes))
 	n.mu.Unlock()
