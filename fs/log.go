@@ -16,10 +16,12 @@ import (
 // logFile is all blocks of a core in a row. Its size is the verified byte
 // length, also where nothing of it is here yet. The kernel caches neither its
 // size nor its bytes, so that each read sees what there is and can be
-// interrupted.
+// interrupted. The log of an own core it reads from the store by itself, where
+// it may.
 type logFile struct {
 	node
-	ref coreRef
+	ref     coreRef
+	through through
 }
 
 func (f *logFile) entry(out *fuse.EntryOut) {
@@ -34,7 +36,7 @@ func (f *logFile) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.Attr
 	if err != nil {
 		return f.t.fail(f.path, err)
 	}
-	f.t.setAttr(&out.Attr, fileMode, info.ByteLength, info.Grown)
+	f.t.setAttr(&out.Attr, fileMode, f.through.size(info), info.Grown)
 	return 0
 }
 
@@ -48,15 +50,26 @@ func (f *logFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
-	h := &logHandle{t: f.t, path: f.path, core: c}
+	h := &logHandle{t: f.t, path: f.path, core: c, through: &f.through}
+	var reads bool
+	if h.backed, reads = f.through.open(f.t, c); reads {
+		return h, fuse.FOPEN_NOFLUSH, 0
+	}
 	return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
 }
 
 // logHandle is an open log.
 type logHandle struct {
-	t    *tree
-	path string
-	core *hypercore.Core
+	t       *tree
+	path    string
+	core    *hypercore.Core
+	through *through
+	backed  bool // the kernel knows the file of the blocks
+}
+
+func (h *logHandle) Release(context.Context) syscall.Errno {
+	h.through.close(h.t)
+	return 0
 }
 
 func (h *logHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {

@@ -92,6 +92,7 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 			DisableXAttrs:        true,
 			DisableReadDirPlus:   true, // it looks up each name that is listed
 			ExtraCapabilities:    fuse.CAP_DIRECT_IO_ALLOW_MMAP,
+			MaxStackDepth:        stackDepth(t.StoreDir),
 			Logger:               slog.NewLogLogger(t.Log.Handler(), slog.LevelDebug),
 			IgnoreSecurityLabels: true,
 		},
@@ -99,6 +100,7 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 	if err != nil {
 		return nil, err
 	}
+	t.kernel.serving(server)
 	m := &Mounted{path: path, made: made, tree: t, done: make(chan struct{})}
 	if at, ok := lastMount(path); ok {
 		m.dev = at.dev

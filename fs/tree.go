@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -25,6 +27,8 @@ type tree struct {
 	cancel     context.CancelFunc
 	background sync.WaitGroup // of spawn
 
+	kernel kernel
+
 	opening sync.Mutex // held while Options.Open works; before mu
 
 	mu      sync.Mutex
@@ -33,6 +37,7 @@ type tree struct {
 	linked  bool                             // the link of the own key was followed
 	handles map[*appendHandle]struct{}
 	seen    map[*hypercore.Core]*seen
+	lent    map[*hypercore.Backing]struct{}
 	frozen  map[string]struct{} // append files that were refused for a conflict
 }
 
@@ -47,6 +52,7 @@ func newTree(o Options) *tree {
 		views:   make(map[hypercore.Key]multicore.View),
 		handles: make(map[*appendHandle]struct{}),
 		seen:    make(map[*hypercore.Core]*seen),
+		lent:    make(map[*hypercore.Backing]struct{}),
 		frozen:  make(map[string]struct{}),
 	}
 	if t.ReadTimeout <= 0 {
@@ -169,8 +175,12 @@ func (t *tree) stop() error {
 	for h := range t.handles {
 		handles = append(handles, h)
 	}
+	lent := slices.Collect(maps.Keys(t.lent)) // there will be no more
 	t.mu.Unlock()
 	var errs []error
+	for _, b := range lent {
+		errs = append(errs, b.Close())
+	}
 	for _, h := range handles {
 		errs = append(errs, h.end(context.Background()))
 	}

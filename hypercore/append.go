@@ -43,7 +43,13 @@ func (c *Core) Append(ctx context.Context, blocks ...[]byte) (uint64, error) {
 	if err := a.store(); err != nil {
 		return 0, undo([]*appending{a}, err)
 	}
-	a.publish()
+	if c.lent == 0 {
+		a.publish()
+		return a.from.Length, nil
+	}
+	if err := show([]*appending{a}); err != nil {
+		return 0, err
+	}
 	return a.from.Length, nil
 }
 
@@ -74,10 +80,7 @@ func AppendAll(ctx context.Context, batches []Batch) error {
 			return undo(all[:i+1], err)
 		}
 	}
-	for _, a := range all {
-		a.publish()
-	}
-	return nil
+	return show(all)
 }
 
 // join gives one appending for each core that gets blocks, in the order in
@@ -170,9 +173,15 @@ func (a *appending) encrypt() error {
 
 // store writes the blocks, then the nodes. Nobody reads them before publish. Of
 // the nodes, those left of the new leaves wait for the flush: recovery makes
-// them from the leaves.
+// them from the leaves. Into a file that is lent the blocks come later (show).
 func (a *appending) store() error {
-	if err := a.core.writeBlocks(a.size, a.blocks); err != nil {
+	var err error
+	if a.core.lent > 0 {
+		err = a.core.reserve(a.batch.ByteLength())
+	} else {
+		err = a.core.writeBlocks(a.size, a.blocks)
+	}
+	if err != nil {
 		return err
 	}
 	nodes := a.batch.Nodes()
@@ -217,6 +226,7 @@ func undo(all []*appending, cause error) error {
 // syncs: leaf hashes bind no position, so what is left over would look right
 // beside the next blocks (invariant 5).
 func (c *Core) cutFiles(length, size uint64) error {
+	c.reserved = 0
 	if err := c.files.Cut(int64(size), firstBeyond(length)); err != nil {
 		return err
 	}

@@ -2,7 +2,10 @@ package hypercore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+
+	"multicore/hypercore/storage"
 )
 
 // Clear gives up the blocks [from, to) on this machine, to make room: they stay
@@ -12,7 +15,8 @@ import (
 //
 // Peers are told at once. The room is free once it is on the disk that the
 // blocks are not held: a crash in between loses the room until they are held
-// and cleared again, never a block that is held.
+// and cleared again, never a block that is held. Of an own core it is free once
+// nobody else has the file open (see Backing).
 func (c *Core) Clear(ctx context.Context, from, to uint64) (Amount, error) {
 	// One at a time: what another gives up meanwhile may have come and been
 	// recorded since the flush, and would be in the hole too.
@@ -93,7 +97,9 @@ func (c *Core) punch(r blockRun) (freed uint64, err error) {
 			stop := last + size
 			freed += stop - start
 			start, stop = c.widen(v, blockRun{r.from, end}, start, stop)
-			if err := c.files.Punch(int64(start), int64(stop-start)); err != nil {
+			if err := c.free(start, stop-start); errors.Is(err, storage.ErrInUse) {
+				c.putOff(blockRun{r.from, end})
+			} else if err != nil {
 				return freed, err
 			}
 		}

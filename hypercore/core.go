@@ -76,6 +76,16 @@ type Core struct {
 	cursor cursor
 	bases  bases
 	ahead  ahead
+
+	// Of the file that is lent; under write.
+	lent      int         // how often
+	lending   uint64      // counts the files
+	reserved  uint64      // bytes before it have room
+	unpunched []blockRun  // what is to be freed when nobody reads it
+	again     *time.Timer // looks whether that is so; nil: nothing is to be freed
+	patience  time.Duration
+
+	showing sync.RWMutex // held while bytes are in a lent file that tree has not; after committing, before mu
 }
 
 // Open opens or makes the core and recovers it: of an own core, blocks beyond
@@ -320,9 +330,15 @@ func (c *Core) Close() error {
 	c.closed = true
 	c.notify()
 	c.mu.Unlock()
+	again := c.again
 	c.write.Unlock()
 	if closed {
 		return nil
+	}
+	if again != nil {
+		again.Stop()
+		c.clearing.Lock() // what it has begun ends
+		c.clearing.Unlock()
 	}
 	err := c.flusher.flush(context.Background(), c)
 	c.flusher.forget(c)

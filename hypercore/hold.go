@@ -120,6 +120,9 @@ func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	c.mu.Unlock()
 	err := c.flusher.store.Update(func(tx storage.Tx) error { return putRecords(tx, c.id, info, &old, nil) })
 	if err == nil {
+		err = c.detach(stays.size)
+	}
+	if err == nil {
 		err = c.finishMove(&old)
 	}
 	if err != nil {

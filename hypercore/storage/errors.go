@@ -9,6 +9,8 @@ var (
 	ErrFailed = errors.New("files failed to reach the disk")
 	// ErrClosed: the Store was closed.
 	ErrClosed = errors.New("store is closed")
+	// ErrInUse: somebody else has the file open.
+	ErrInUse = errors.New("file is open elsewhere")
 	// ErrDamaged: the database is not one of ours, or cannot be read.
 	ErrDamaged = errors.New("damaged database")
 

@@ -1,6 +1,8 @@
 package storage
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -43,6 +45,22 @@ type File interface {
 // those of the next Datasync.
 type starter interface{ start() }
 
+// Backing is a File that others can read by themselves, a kernel on behalf of
+// the readers of a mount for one.
+type Backing interface {
+	File
+	// Reopen opens the same file anew, for reading, whatever its name is now.
+	Reopen() (*os.File, error)
+	// Reserve takes room for n bytes from off on, beyond the end, and leaves the
+	// size as it is. errors.ErrUnsupported where the file system cannot.
+	Reserve(off, n int64) error
+	// Alone runs fn while nobody has the file open or mapped but through this
+	// File, in no process, and keeps others from opening it meanwhile; ErrInUse,
+	// and fn does not run, where somebody has. Where the file system cannot tell
+	// fn runs.
+	Alone(fn func() error) error
+}
+
 // DirFS is the FS of a directory of the operating system.
 func DirFS(dir string) FS { return dirFS(dir) }
 
@@ -65,6 +83,8 @@ func (d dirFS) Open(name string, create bool) (File, error) {
 func (d dirFS) Mkdir(name string) error { return os.Mkdir(d.path(name), 0o700) }
 
 func (d dirFS) Remove(name string) error { return os.Remove(d.path(name)) }
+
+func (d dirFS) Rename(from, to string) error { return os.Rename(d.path(from), d.path(to)) }
 
 func (d dirFS) SyncDir(name string) error {
 	f, err := os.Open(d.path(name))
@@ -116,6 +136,41 @@ func (f osFile) Datasync() error {
 func (f osFile) start() {
 	// A hint too: Datasync waits for it, and does it where this did not.
 	_ = unix.SyncFileRange(int(f.Fd()), 0, 0, unix.SYNC_FILE_RANGE_WRITE)
+}
+
+var _ Backing = osFile{}
+
+func (f osFile) Reopen() (*os.File, error) {
+	return os.Open(fmt.Sprintf("/proc/self/fd/%d", f.Fd()))
+}
+
+func (f osFile) Reserve(off, n int64) error {
+	for {
+		err := unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, off, n)
+		switch err {
+		case unix.EINTR:
+		case nil:
+			return nil
+		case unix.EOPNOTSUPP:
+			return errors.ErrUnsupported
+		default:
+			return &os.PathError{Op: "reserve room in", Path: f.Name(), Err: err}
+		}
+	}
+}
+
+// Alone takes a write lease, which the kernel gives where no other open file is
+// on the inode; the kernel's own count has the readers of a mount too, also of
+// one whose process is gone.
+func (f osFile) Alone(fn func() error) error {
+	_, err := unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_WRLCK)
+	if err == unix.EAGAIN {
+		return fmt.Errorf("%s: %w", f.Name(), ErrInUse)
+	}
+	if err == nil {
+		defer unix.FcntlInt(f.Fd(), unix.F_SETLEASE, unix.F_UNLCK)
+	}
+	return fn()
 }
 
 func (f osFile) Forget() {

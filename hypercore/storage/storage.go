@@ -1,6 +1,10 @@
 package storage
 
-import "multicore/hypercore/merkle"
+import (
+	"os"
+
+	"multicore/hypercore/merkle"
+)
 
 // ID names the files of a core; it is the core's discovery key.
 type ID [32]byte
@@ -77,6 +81,24 @@ type Files interface {
 	// the file system can; they read as zeros. Nothing of them may be needed
 	// any more, whatever happens.
 	Punch(off, n int64) error
+	// PunchAlone is Punch where nobody outside this store has the file of blocks
+	// open or mapped, in no process, else ErrInUse. Where the file system cannot
+	// tell it punches.
+	PunchAlone(off, n int64) error
+	// Backing opens the file of blocks anew, for reading past this Store, made
+	// if need be; the caller closes it. errors.ErrUnsupported where there is no
+	// such file, or no room can be reserved in it.
+	Backing() (*os.File, error)
+	// Reserve takes room for n block bytes from off on, beyond the end, so that
+	// writing them is not refused for want of it. It is given back by Trim.
+	Reserve(off, n int64) error
+	// Trim gives back the room beyond the end. Nothing may be written meanwhile.
+	Trim() error
+	// Detach puts a copy of the first n block bytes in the place of the file of
+	// blocks, on the disk when it returns, and cuts the old file there. Who has
+	// that one open sees no later change any more. Nothing may be written
+	// meanwhile.
+	Detach(n int64) error
 	// Sync puts everything written before the call on the disk (fdatasync of
 	// the files that changed, and the directories of new ones), and the first
 	// time what an earlier process wrote. After an error it is never retried:

@@ -2,6 +2,7 @@ package storagetest
 
 import (
 	"errors"
+	"os"
 	"path"
 	"sync/atomic"
 
@@ -18,6 +19,7 @@ const (
 	Write      Op = "write"
 	Truncate   Op = "truncate"
 	Punch      Op = "punch"
+	Reserve    Op = "reserve"
 	Sync       Op = "sync" // of a file
 	SyncDir    Op = "syncdir"
 	SyncVolume Op = "syncvolume"
@@ -57,7 +59,20 @@ func (f *Faults) Open(name string, create bool) (storage.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &faultyFile{file, name, f}, nil
+	faulty := &faultyFile{file, name, f}
+	if b, ok := file.(storage.Backing); ok {
+		return &faultyBacking{faulty, b}, nil
+	}
+	return faulty, nil
+}
+
+// Rename is not asked about.
+func (f *Faults) Rename(from, to string) error {
+	r, ok := f.FS.(interface{ Rename(from, to string) error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return r.Rename(from, to)
 }
 
 func (f *Faults) Mkdir(name string) error {
@@ -132,6 +147,23 @@ func (f *faultyFile) Punch(off, n int64) error {
 	}
 	return f.File.Punch(off, n)
 }
+
+// faultyBacking is a file that others can read by themselves.
+type faultyBacking struct {
+	*faultyFile
+	backing storage.Backing
+}
+
+func (f *faultyBacking) Reopen() (*os.File, error) { return f.backing.Reopen() }
+
+func (f *faultyBacking) Reserve(off, n int64) error {
+	if err := f.faults.ask(Reserve, f.name); err != nil {
+		return err
+	}
+	return f.backing.Reserve(off, n)
+}
+
+func (f *faultyBacking) Alone(fn func() error) error { return f.backing.Alone(fn) }
 
 func (f *faultyFile) Datasync() error {
 	if err := f.faults.ask(Sync, f.name); err != nil {
