@@ -57,6 +57,22 @@
 // the present end and can be interrupted, and its size is asked anew each time,
 // as tail -f needs.
 //
+// # Logs that the kernel reads by itself
+//
+// The log of an own core that holds all of it, unencrypted, has its bytes in one
+// file of the store, and where the kernel may (Linux 6.9, mounted by root) it
+// reads that file itself (FUSE passthrough), as fast as any. It reads to the end
+// of the file, which is that of the log: the core lends the file
+// ([hypercore.Backing]), and from then on nothing gets into it that an append
+// which is refused would have to take back, and the size that stat shows is never
+// less than what was read. What is cleared stays in the file until nobody has it
+// open or mapped. A mount that was unmounted lazily reads on through the kernel.
+//
+// The kernel wants one file for all handles of a log, so the first handle decides
+// and the others join it; those that come when the core has holes read through
+// us. Where the core adopts a head that was signed elsewhere, an old copy of an
+// open log ends at the place where the two part; it is to be opened anew.
+//
 // Inode numbers come from the path and are the same in the next mount. Blocks have
 // no time and show the epoch; log, length, byte-length and directories of a core
 // show when it last grew; everything else the time of the mount.

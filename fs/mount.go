@@ -51,6 +51,8 @@ type Options struct {
 	MaxMessage  int           // bytes; 0: multicore.DefaultMaxMessage
 	ReadTimeout time.Duration // 0: DefaultReadTimeout
 	Log         *slog.Logger  // nil: slog.Default()
+
+	trace bool // go-fuse logs each request, for tests: with bytes of blocks
 }
 
 // Mounted is a live mount. Safe for concurrent use.
@@ -83,20 +85,7 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}()
-	server, err := serve(path, t.rootDir(), &gofs.Options{
-		NullPermissions: true,
-		RootStableAttr:  &gofs.StableAttr{Ino: inode("")},
-		MountOptions: fuse.MountOptions{
-			MaxWrite:             maxWrite,
-			MaxBackground:        64,
-			DisableXAttrs:        true,
-			DisableReadDirPlus:   true, // it looks up each name that is listed
-			ExtraCapabilities:    fuse.CAP_DIRECT_IO_ALLOW_MMAP,
-			MaxStackDepth:        stackDepth(t.StoreDir),
-			Logger:               slog.NewLogLogger(t.Log.Handler(), slog.LevelDebug),
-			IgnoreSecurityLabels: true,
-		},
-	}, table{readOnly: t.own == nil, allowOther: o.AllowOther})
+	server, err := serve(path, t.rootDir(), t.fuseOptions(), table{readOnly: t.own == nil, allowOther: o.AllowOther})
 	if err != nil {
 		return nil, err
 	}
@@ -110,6 +99,25 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 		m.end()
 	}()
 	return m, nil
+}
+
+// fuseOptions are what go-fuse and the kernel are told of the mount.
+func (t *tree) fuseOptions() *gofs.Options {
+	return &gofs.Options{
+		NullPermissions: true,
+		RootStableAttr:  &gofs.StableAttr{Ino: inode("")},
+		MountOptions: fuse.MountOptions{
+			MaxWrite:             maxWrite,
+			MaxBackground:        64,
+			DisableXAttrs:        true,
+			DisableReadDirPlus:   true, // it looks up each name that is listed
+			ExtraCapabilities:    fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_ATOMIC_O_TRUNC,
+			MaxStackDepth:        stackDepth(t.StoreDir),
+			Debug:                t.trace,
+			Logger:               slog.NewLogLogger(t.Log.Handler(), slog.LevelDebug),
+			IgnoreSecurityLabels: true,
+		},
+	}
 }
 
 // Path is where it is mounted, absolute.
