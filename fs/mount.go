@@ -96,6 +96,7 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 	}
 	go func() {
 		server.Wait()
+		t.served()
 		m.end()
 	}()
 	return m, nil

@@ -1,6 +1,8 @@
 package fs
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -75,7 +77,7 @@ func (x *through) open(t *tree, c *hypercore.Core) (backed, reads bool) {
 		return false, false
 	}
 	if !t.kernel.mayRead(int(b.File().Fd())) || !t.lend(b) {
-		b.Close()
+		giveBack(t, b)
 		return false, false
 	}
 	x.backing = b
@@ -89,10 +91,7 @@ func (x *through) close(t *tree) {
 	if x.handles--; x.handles > 0 || x.backing == nil {
 		return
 	}
-	t.unlend(x.backing)
-	if err := x.backing.Close(); err != nil {
-		t.Log.Warn("mount: give back the room beyond a log", "err", err)
-	}
+	giveBack(t, x.backing)
 	x.backing = nil
 }
 
@@ -119,10 +118,25 @@ func (t *tree) lend(b *hypercore.Backing) bool {
 	return true
 }
 
-func (t *tree) unlend(b *hypercore.Backing) {
+// giveBack ends the loan of a file that is in no open handle.
+func giveBack(t *tree, b *hypercore.Backing) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	delete(t.lent, b)
+	t.mu.Unlock()
+	if err := b.Return(); err != nil {
+		t.Log.Warn("mount: give back the room beyond a log", "err", err)
+	}
+	b.File().Close()
+}
+
+// served closes what was left open by handles that will not be released.
+func (t *tree) served() {
+	t.mu.Lock()
+	left := slices.Collect(maps.Keys(t.lent))
+	t.mu.Unlock()
+	for _, b := range left {
+		giveBack(t, b)
+	}
 }
 
 // PassthroughFd gives go-fuse the file that the kernel is to read for a handle.

@@ -179,7 +179,7 @@ func (t *tree) stop() error {
 	t.mu.Unlock()
 	var errs []error
 	for _, b := range lent {
-		errs = append(errs, b.Close())
+		errs = append(errs, b.Return()) // the files are open until served
 	}
 	for _, h := range handles {
 		errs = append(errs, h.end(context.Background()))

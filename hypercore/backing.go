@@ -26,8 +26,8 @@ type Backing struct {
 	core    *Core
 	file    *os.File
 	lending uint64 // Core.lending at the time
-	close   sync.Once
-	err     error
+	end     sync.Once
+	err     error // of ending it
 }
 
 // Backing lends the file. errors.ErrUnsupported (wrapped) where its bytes are not
@@ -56,7 +56,8 @@ func (c *Core) whole() bool {
 		c.conflict == nil && !c.held && !c.settling && c.bits.contiguous >= c.tree.Length
 }
 
-// File is open for reading until Close.
+// File is open for reading until it is closed, which is for the borrower to do:
+// Return first.
 func (b *Backing) File() *os.File { return b.file }
 
 // Whole reports whether the file still is the log.
@@ -75,10 +76,10 @@ func (b *Backing) ByteLength() uint64 {
 	return b.core.Info().ByteLength
 }
 
-// Close ends the loan. Safe twice.
-func (b *Backing) Close() error {
-	b.close.Do(func() {
-		b.err = b.file.Close()
+// Return ends the loan. Who reads the file all the same may see what is taken
+// back. Safe twice.
+func (b *Backing) Return() error {
+	b.end.Do(func() {
 		c := b.core
 		c.write.Lock()
 		defer c.write.Unlock()
@@ -89,7 +90,7 @@ func (b *Backing) Close() error {
 			return
 		}
 		c.reserved = 0
-		b.err = errors.Join(b.err, c.files.Trim())
+		b.err = c.files.Trim()
 		if c.again != nil {
 			c.again.Reset(punchSoon)
 		}

@@ -46,8 +46,16 @@ func lend(t *testing.T, length uint64) *lending {
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.b.Close() })
+	t.Cleanup(l.giveBack)
 	return l
+}
+
+func (l *lending) giveBack() {
+	l.t.Helper()
+	if err := l.b.Return(); err != nil {
+		l.t.Error(err)
+	}
+	l.b.File().Close()
 }
 
 // file is all that who reads past the core can read.
@@ -208,7 +216,7 @@ func TestBackingCleared(t *testing.T) {
 	if _, err := l.c.Backing(); !errors.Is(err, errors.ErrUnsupported) {
 		t.Errorf("lent again: %v", err)
 	}
-	l.b.Close()
+	l.giveBack()
 	l.c.punchAgain()
 	if !bytes.Equal(mapped, big) {
 		t.Fatal("cleared bytes are gone from a file that is mapped")
@@ -231,9 +239,7 @@ func TestBackingReturned(t *testing.T) {
 	if l.allocated() < reserveAhead {
 		t.Fatalf("%d bytes are reserved", l.allocated())
 	}
-	if err := l.b.Close(); err != nil {
-		t.Fatal(err)
-	}
+	l.giveBack()
 	mustFlush(t, l.c)
 	if after := l.allocated(); after > before+filePage {
 		t.Errorf("%d bytes before, %d after", before, after)
@@ -288,11 +294,11 @@ func TestBackingAdopted(t *testing.T) {
 		if got, want := l.file(), logOf(9+tail, moved(9)); got != want {
 			t.Fatalf("%q, want %q", got, want)
 		}
-		old.Close()
+		old.Return()
+		old.File().Close()
 		if !again.Whole() {
 			t.Error("the end of an earlier loan ends the next one")
 		}
-		again.Close()
 	}
 }
 
