@@ -195,6 +195,21 @@ func (b *bitfield) next(from uint64) (uint64, bool) {
 	}
 }
 
+// nextClear is the first block not held from that one on.
+func (b *bitfield) nextClear(from uint64) uint64 {
+	from = max(from, b.contiguous)
+	for {
+		p := b.pages[from/pageBits]
+		if p == nil {
+			return from
+		}
+		if clear := ^p[from%pageBits/64] >> (from % 64); clear != 0 {
+			return from + uint64(bits.TrailingZeros64(clear))
+		}
+		from = from&^63 + 64
+	}
+}
+
 // runs gives the held blocks of [from, to) as stretches, in order.
 func (b *bitfield) runs(from, to uint64) (list []blockRun) {
 	for at := from; at < to; {

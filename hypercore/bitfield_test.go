@@ -22,7 +22,14 @@ func checkBitfield(t testing.TB, b *bitfield, m model, end uint64) {
 		t.Fatalf("contiguous %d, want %d", b.contiguous, m.contiguous())
 	}
 	next, more := b.next(0)
+	missing := b.nextClear(0)
 	for i := range end {
+		if !m[i] {
+			if missing != i {
+				t.Fatalf("next that is clear is %d, want %d", missing, i)
+			}
+			missing = b.nextClear(i + 1)
+		}
 		if b.has(i) != m[i] {
 			t.Fatalf("bit %d is %v", i, b.has(i))
 		}

@@ -1,7 +1,5 @@
 package hypercore
 
-import "math"
-
 // Runs gives the held blocks of [from, to) as stretches, in order.
 func (c *Core) Runs(from, to uint64) (list []Run) {
 	c.mu.RLock()
@@ -15,10 +13,30 @@ func (c *Core) Runs(from, to uint64) (list []Run) {
 // Run is the blocks [From, To).
 type Run struct{ From, To uint64 }
 
-// HeldBlocks counts the blocks that are held.
-func (c *Core) HeldBlocks() (n uint64) {
-	for _, r := range c.Runs(0, math.MaxUint64) {
-		n += r.To - r.From
+// Lacking gives the stretches of [from, to) that are not held, in order and at
+// most so many, and how many blocks are not held in all of it. It takes time for
+// what is held, however long the log.
+func (c *Core) Lacking(from, to uint64, most int) (list []Run, blocks uint64) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	to = min(to, c.tree.Length)
+	if from >= to {
+		return nil, 0
 	}
-	return n
+	for at := c.bits.nextClear(from); at < to && len(list) < most; {
+		end, ok := c.bits.next(at)
+		if !ok || end > to {
+			end = to
+		}
+		list = append(list, Run{at, end})
+		at = c.bits.nextClear(end)
+	}
+	return list, to - from - c.bits.count(from, to)
+}
+
+// HeldBlocks counts the blocks that are held.
+func (c *Core) HeldBlocks() uint64 {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	return c.bits.count(0, c.tree.Length)
 }

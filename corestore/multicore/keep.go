@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/bits"
 	"slices"
 	"time"
 
@@ -307,38 +306,40 @@ func (r *Remote) leaveOut(place int, core *hypercore.Core, from, to uint64) erro
 	return nil
 }
 
-// Complete says whether all of the core at a place is held that is to be
-// downloaded, as far as its length is known here. Of what is kept up to a number
-// of bytes that is only true after Trim.
-func (r *Remote) Complete(place int) bool {
+// Missing gives what of the core at a place is to be downloaded and is not held,
+// as far as its length is known here: stretches in order, at most so many, and
+// how many blocks that are in all. Of what is kept up to a number of bytes that is
+// only true after Trim.
+func (r *Remote) Missing(place, most int) (list []replicate.Range, blocks uint64) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	c := r.sessions[place]
+	c, s := r.sessions[place].Core, r.selection(place)
+	r.mu.Unlock()
 	info := c.Info()
-	if info.Contiguous == info.Length {
-		return true
-	}
-	s := r.selection(place)
 	at := uint64(0)
-	if s.Newest == replicate.None {
-		return true
-	} else if s.Newest > 0 {
+	switch {
+	case s.Newest == replicate.None:
+		return nil, 0
+	case s.Newest > 0:
 		at = info.Length - min(s.Newest, info.Length)
 	}
-	var held [64]uint32
-	for at = max(at, info.Contiguous); at < info.Length; {
-		start := at &^ 31
-		c.Held(start, held[:])
-		for w, word := range held {
-			for miss := ^word; miss != 0; miss &= miss - 1 {
-				i := start + 32*uint64(w) + uint64(bits.TrailingZeros32(miss))
-				left := func(x replicate.Range) bool { return i >= x.From && i < x.To }
-				if i >= at && i < info.Length && !slices.ContainsFunc(s.Except, left) {
-					return false
-				}
-			}
+	at = max(at, info.Contiguous)
+	look := func(to uint64) {
+		runs, n := c.Lacking(at, to, most-len(list))
+		blocks += n
+		for _, run := range runs {
+			list = append(list, replicate.Range(run))
 		}
-		at = start + 32*uint64(len(held))
 	}
-	return true
+	for _, left := range s.Except { // sorted, and apart from each other
+		look(min(left.From, info.Length))
+		at = max(at, left.To)
+	}
+	look(info.Length)
+	return list, blocks
+}
+
+// Complete says whether Missing is nothing.
+func (r *Remote) Complete(place int) bool {
+	_, blocks := r.Missing(place, 0)
+	return blocks == 0
 }

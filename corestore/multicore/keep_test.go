@@ -2,10 +2,12 @@ package multicore
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"multicore/corestore"
 	"multicore/hypercore"
+	"multicore/hypercore/replicate"
 )
 
 // limited follows own in st with a limit, and gives its core-3 once n blocks of
@@ -150,4 +152,48 @@ func TestClearAhead(t *testing.T) {
 	if log.Has(6) || log.Has(7) {
 		t.Errorf("blocks that were cleared are held again: %v", log.Runs(0, 40))
 	}
+}
+
+// Missing is what is to be downloaded and that no peer has, and nothing of what was
+// cleared here or is older than what is kept.
+func TestMissing(t *testing.T) {
+	wst, rst := openStore(t, t.TempDir(), nil), openStore(t, t.TempDir(), nil)
+	wsw, rsw := newSwarm(t, wst), newSwarm(t, rst)
+	own := large(t, wst, wsw, 100)
+	for _, lost := range []replicate.Range{{From: 3, To: 4}, {From: 50, To: 60}, {From: 99, To: 100}} {
+		if _, err := own.cores[2].Clear(t.Context(), lost.From, lost.To); err != nil {
+			t.Fatal(err)
+		}
+	}
+	connect(t, wsw, rsw)
+	r := openRemote(t, rst, rsw, own.Key())
+	if r.Downloads() {
+		t.Error("it is downloaded before anybody said so")
+	}
+	if err := Follow(rst, Followed{Key: r.Key()}); err != nil {
+		t.Fatal(err)
+	}
+	r.SetDownload(true)
+	cores, err := r.Cores(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := cores[2].Core
+	await(t, log, "what the writer has", func() bool { return log.HeldBlocks() == 88 })
+	check := func(what string, most int, want uint64, ranges ...replicate.Range) {
+		t.Helper()
+		got, n := r.Missing(2, most)
+		if n != want || !slices.Equal(got, ranges) || r.Complete(2) != (n == 0) {
+			t.Errorf("%s: %d blocks are missing, %v; want %d, %v", what, n, got, want, ranges)
+		}
+	}
+	check("all", 9, 12, replicate.Range{From: 3, To: 4}, replicate.Range{From: 50, To: 60}, replicate.Range{From: 99, To: 100})
+	check("the first one", 1, 12, replicate.Range{From: 3, To: 4})
+	check("how many", 0, 12)
+	if _, err := r.Clear(t.Context(), 2, 2, 55); err != nil {
+		t.Fatal(err)
+	}
+	check("cleared", 9, 6, replicate.Range{From: 55, To: 60}, replicate.Range{From: 99, To: 100})
+	r.SetKeep(Keep{Last: 42})
+	check("the newest", 9, 3, replicate.Range{From: 58, To: 60}, replicate.Range{From: 99, To: 100})
 }

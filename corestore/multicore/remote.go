@@ -123,6 +123,13 @@ func (r *Remote) SetDownload(on bool) {
 	}
 }
 
+// Downloads says what SetDownload said last.
+func (r *Remote) Downloads() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.download
+}
+
 // SetCache has what is read counted as cache.
 func (r *Remote) SetCache(c *Cache) {
 	r.mu.Lock()

@@ -166,6 +166,26 @@ func wordMask(i, end uint64) (mask uint32, next uint64) {
 	return uint32((uint64(1)<<(next-i) - 1) << (i % 32)), next
 }
 
+// any says whether a block of [from, to) is set.
+func (s *blockSet) any(from, to uint64) bool {
+	if from >= to {
+		return false
+	}
+	if from < s.prefix {
+		return true
+	}
+	for n, p := range s.pages {
+		for i := max(from, n*pageBits); i < min(to, (n+1)*pageBits); {
+			mask, next := wordMask(i, min(to, (n+1)*pageBits))
+			if p[i%pageBits/32]&mask != 0 {
+				return true
+			}
+			i = next
+		}
+	}
+	return false
+}
+
 // grow makes room for a page, if the peer's budget has any.
 func (s *blockSet) grow(n uint64, full bool) bool {
 	if *s.budget <= 0 {

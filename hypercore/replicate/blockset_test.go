@@ -2,6 +2,7 @@ package replicate
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -55,6 +56,9 @@ func TestBlockSet(t *testing.T) {
 				if fresh != grown {
 					t.Fatalf("seed %d step %d: add [%d,%d) reports growth %v", seed, step, from, to, grown)
 				}
+			}
+			if some := slices.Contains(want[from:to], true); s.any(from, to) != some {
+				t.Fatalf("seed %d step %d: any of [%d,%d) is %v", seed, step, from, to, !some)
 			}
 			for i := range uint64(size) {
 				if step%25 != 24 {

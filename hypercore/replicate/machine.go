@@ -122,6 +122,8 @@ type core struct {
 	reorg     *reorganising       // to a higher fork; nil where none is followed
 	refreshes []*refresh
 	frozen    bool // in conflict; never replicated again
+
+	came time.Time // the last block, or when there was something new to download
 }
 
 // attachment is the state behind an Attachment.
@@ -216,6 +218,7 @@ func (m *machine) reset(c *core, now time.Time) {
 	c.whole, c.limits = c.limit()
 	c.download = c.whole || len(c.spans) > 0
 	if c.whole && !before {
+		c.came = now
 		m.wished(c, extent{0, math.MaxUint64}, now)
 	}
 	for _, ch := range c.channels {

@@ -260,24 +260,6 @@ func (s *Swarm) Proved(peer string) bool {
 	return false
 }
 
-// CorePeers are the connected peers that have the core open (proved), and those
-// of them that announced every block.
-func (s *Swarm) CorePeers(d hypercore.DiscoveryKey) (peers, full int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.machine.cores[d]
-	if c == nil {
-		return 0, 0
-	}
-	for _, ch := range c.channels {
-		peers++
-		if ch.them.synced && ch.them.length > 0 && ch.blocks.prefix >= max(ch.them.length, c.length) {
-			full++
-		}
-	}
-	return peers, full
-}
-
 // Reached says whether any peer ever proved the core since the process started.
 func (s *Swarm) Reached(d hypercore.DiscoveryKey) bool {
 	s.mu.Lock()

@@ -191,6 +191,7 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 			c.paused = false
 			m.note("core stores again what peers send", "core", c.id.String())
 		}
+		c.came = now
 		m.reload(c, now)
 		m.announce(c, e.From, e.To)
 		m.stored(c, e.From, e.To)
@@ -210,6 +211,9 @@ func (m *machine) reload(c *core, now time.Time) {
 	c.load()
 	if c.length == length && c.fork == fork && c.hasManifest == manifest && c.held == held {
 		return
+	}
+	if c.fork != fork || c.length != length {
+		c.came = now
 	}
 	if c.fork != fork || c.length < length {
 		c.restartSpans()
