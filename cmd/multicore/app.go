@@ -43,6 +43,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 
 	p := &program{ui: ui{out: stdout, err: stderr}, stdin: stdin}
 	app := p.app()
+	if len(args) > 1 && args[1] == completeCommand {
+		return p.complete(ctx, app, args[2:])
+	}
 	args, err := arrange(args, app)
 	if err == nil {
 		err = app.RunContext(ctx, args)
@@ -59,7 +62,9 @@ func (p *program) app() *cli.App {
 			"5 bytes and core-3 for all others. Whoever has the key of main can read it.\n\n" +
 			"   multicore mount ./mnt           show the own multicore, and share it\n" +
 			"   echo hello > ./mnt/append       append a message\n" +
-			"   multicore mount ./other KEY     show somebody else's",
+			"   multicore mount ./other KEY     show somebody else's\n\n" +
+			"multicore COMMAND --help says more of a command. Flags stand before or after\n" +
+			"arguments; each has a variable, such as MULTICORE_STORE for --store.",
 		Writer:    p.out,
 		ErrWriter: p.err,
 		Flags: []cli.Flag{
@@ -68,19 +73,22 @@ func (p *program) app() *cli.App {
 			&cli.BoolFlag{Name: "quiet", Aliases: []string{"q"}, Usage: "errors only", EnvVars: env("quiet")},
 			&cli.BoolFlag{Name: "verbose", Usage: "say what happens inside", EnvVars: env("verbose")},
 			&cli.BoolFlag{Name: "version", Usage: "print the version", Hidden: true},
+			cli.HelpFlag,
 		},
-		HideVersion:    true,
-		Before:         p.globals,
-		Action:         p.noCommand,
-		OnUsageError:   usageError,
-		ExitErrHandler: func(*cli.Context, error) {}, // exit codes are run's
+		HideVersion:     true,
+		HideHelpCommand: true,
+		Before:          p.globals,
+		Action:          p.noCommand,
+		OnUsageError:    usageError,
+		ExitErrHandler:  func(*cli.Context, error) {}, // exit codes are run's
 		Commands: []*cli.Command{
 			p.mountCommand(), p.serveCommand(), p.unmountCommand(),
 			p.initCommand(), p.appendCommand(), p.keyCommand(),
 			p.catCommand(), p.tailCommand(), p.getCommand(),
 			p.followCommand(), p.unfollowCommand(), p.lsCommand(),
 			p.clearCommand(), p.purgeCommand(),
-			p.statusCommand(), p.peersCommand(), p.verifyCommand(), p.versionCommand(),
+			p.statusCommand(), p.peersCommand(), p.verifyCommand(),
+			p.completionCommand(), p.manCommand(), p.schemaCommand(), p.versionCommand(), p.helpCommand(),
 		},
 	}
 	for _, c := range app.Commands {
@@ -93,7 +101,7 @@ func (p *program) app() *cli.App {
 // globals takes the global flags.
 func (p *program) globals(c *cli.Context) error {
 	p.json, p.quiet = c.Bool("json"), c.Bool("quiet")
-	p.log = newLog(p.err, logLevel(p.quiet, c.Bool("verbose")), &p.logJSON)
+	p.log = newLog(p.aside(), logLevel(p.quiet, c.Bool("verbose")), &p.logJSON)
 	dir, err := storeDir(c.String("store"))
 	if err != nil {
 		return err

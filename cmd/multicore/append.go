@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -48,7 +49,11 @@ func (p *program) append(c *cli.Context) error {
 		return err
 	}
 	defer closeAll()
-	a := &appending{p: p, request: r}
+	a := &appending{p: p, request: r, sofar: progress{ofBytes: totalSize(inputs)}}
+	if !slices.ContainsFunc(inputs, isTerminalInput) { // who types sees how far that is
+		a.meter = p.meter(false)
+		defer a.meter.end()
+	}
 	for _, in := range inputs {
 		a.inputs = append(a.inputs, newInput(in, size))
 	}
@@ -56,6 +61,7 @@ func (p *program) append(c *cli.Context) error {
 	if err := p.with(c.Context, node.Options{Create: true}, a.do); err != nil {
 		return err
 	}
+	a.meter.end()
 	if !a.total.Reachable {
 		p.note(notReachable)
 	}
@@ -108,6 +114,9 @@ type appending struct {
 	inputs  []*input // the first one is under way
 	chunk   []byte   // of that one, taken and not yet appended
 	total   control.AppendResult
+
+	meter *meter // nil: none
+	sofar progress
 }
 
 func (a *appending) stop() {
@@ -161,5 +170,32 @@ func (a *appending) append(ctx context.Context, s *session) error {
 	a.total.Messages += res.Messages
 	a.total.Bytes += res.Bytes
 	a.total.Reachable = res.Reachable
+	a.sofar.bytes = a.total.Bytes
+	a.meter.set(a.sofar)
 	return nil
+}
+
+// totalSize is how much there is to read of files; 0 where one is no plain file.
+func totalSize(inputs []io.Reader) (n uint64) {
+	for _, in := range inputs {
+		f, ok := in.(*os.File)
+		if !ok {
+			return 0
+		}
+		info, err := f.Stat()
+		if err != nil || !info.Mode().IsRegular() {
+			return 0
+		}
+		at, err := f.Seek(0, io.SeekCurrent)
+		if err != nil {
+			return 0
+		}
+		n += uint64(max(0, info.Size()-at))
+	}
+	return n
+}
+
+func isTerminalInput(in io.Reader) bool {
+	f, ok := in.(*os.File)
+	return ok && isTerminal(f)
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
+	"github.com/xrash/smetrics"
 )
 
 // cli/v2 stops to look for flags at the first argument, and wants global flags
@@ -71,16 +74,8 @@ func flagsOf(flags []cli.Flag) map[string]bool {
 }
 
 func (a *arranger) setCommand(name string, app *cli.App) error {
-	if name == "help" || name == "h" {
-		a.command = &cli.Command{Name: name}
-		return nil
-	}
 	if a.command = app.Command(name); a.command == nil {
-		hint := "see multicore --help"
-		if near := cli.SuggestCommand(app.Commands, name); near != "" {
-			hint = strings.ToLower(near[:1]) + near[1:]
-		}
-		return usage("no command %q; %s", name, hint)
+		return noCommand(app, name)
 	}
 	a.local = flagsOf(a.command.Flags)
 	return nil
@@ -152,10 +147,31 @@ func (a *arranger) take(token, name, value string, joined bool, rest []string) (
 func (a *arranger) unknown(token string) error {
 	name, _, _ := strings.Cut(token, "=")
 	hint := fmt.Sprintf("see %s --help", a.called())
-	if a.command == nil {
+	names := slices.Concat(slices.Collect(maps.Keys(a.local)), slices.Collect(maps.Keys(a.global)))
+	near := ""
+	if strings.HasPrefix(name, "--") || len(name) > 3 { // not -x, nor -xy
+		near = nearest(strings.TrimLeft(name, "-"), names)
+	}
+	switch {
+	case len(near) > 1:
+		hint = fmt.Sprintf("did you mean --%s?", near)
+	case a.command == nil:
 		hint = "flags of a command stand after it; " + hint
 	}
 	return usage("no flag %s; %s", name, hint)
+}
+
+// nearest is the name that was likely meant, "" where none is like it.
+func nearest(typed string, names []string) (near string) {
+	const alike = 0.8
+	best := alike
+	slices.Sort(names)
+	for _, name := range names {
+		if score := smetrics.JaroWinkler(typed, name, 0.7, 4); score >= best && (score > best || near == "") {
+			near, best = name, score
+		}
+	}
+	return near
 }
 
 func (a *arranger) called() string {

@@ -29,3 +29,21 @@ func (p *program) exit(ctx context.Context, err error) int {
 	p.line(err.Error())
 	return int(control.CodeOf(err))
 }
+
+// exitCodes are what the manual says of them.
+var exitCodes = []struct {
+	code  int
+	means string
+}{
+	{0, "All went well."},
+	{int(control.Other), "Another error."},
+	{int(control.Usage), "The command line is wrong."},
+	{int(control.NotFound), "Not found: a store, a block, a file."},
+	{int(control.Timeout), "Timeout, or no peers."},
+	{int(control.Verify), "Verification failed, or a key has signed two different logs."},
+	{int(control.ReadOnly), "Read-only."},
+	{int(control.InUse), "The store is in use by something that does not answer."},
+	{int(control.DiskFull), "The disk is full."},
+	{int(control.FUSE), "FUSE is not available, or a mount failed."},
+	{int(control.Interrupted), "Interrupted."},
+}

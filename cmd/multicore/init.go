@@ -48,6 +48,12 @@ func (p *program) initCommand() *cli.Command {
 				if !made {
 					p.note("%s has its multicore already", p.store)
 				}
+				if p.json {
+					return p.object(struct {
+						MainKey string `json:"main_key"`
+						Made    bool   `json:"made"`
+					}{key, made})
+				}
 				return p.mainKey(key)
 			})
 		},

@@ -15,7 +15,7 @@ func (p *program) lsCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "ls",
 		Usage:       "list the multicores that this store follows",
-		Description: "One line each: key, name, how many of its blocks are here and how many there are.\n\n" + example("multicore ls", "multicore ls --json"),
+		Description: "One line each: key, name, how many of its blocks are here and how many there are, and\nwhat of the missing ones does not come.\n\n" + example("multicore ls", "multicore ls --json"),
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 0, 0); err != nil {
 				return err
@@ -30,12 +30,16 @@ func (p *program) lsCommand() *cli.Command {
 				}
 				w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 				for _, f := range list {
-					held, length := blocks(f.Cores)
+					held, length, _ := f.Blocks()
 					name := f.Name
 					if name == "" {
 						name = "-"
 					}
-					fmt.Fprintf(w, "%s\t%s\t%d of %d blocks%s\n", f.Key, name, held, length, limits(f))
+					stuck := stall(f)
+					if stuck != "" {
+						stuck = "; " + paint(p.out, yellow, stuck)
+					}
+					fmt.Fprintf(w, "%s\t%s\t%d of %d blocks%s%s\n", f.Key, name, held, length, limits(f), stuck)
 				}
 				return w.Flush()
 			})
@@ -52,13 +56,4 @@ func limits(f control.Followed) (text string) {
 		text += fmt.Sprintf(", at most %s", amount(f.MaxStorage))
 	}
 	return text
-}
-
-// blocks counts the blocks that are here, and all.
-func blocks(cores []control.Core) (held, length uint64) {
-	for _, c := range cores {
-		held += c.HeldBlocks
-		length += c.Length
-	}
-	return held, length
 }

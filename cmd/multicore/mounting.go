@@ -110,10 +110,7 @@ func (m *mounting) mounted(at control.Mount) error {
 		return nil
 	}
 	m.usable = true
-	if err := m.result("main core key: %s", at.Key); err != nil {
-		return err
-	}
-	if err := m.result("mounted on %s", at.Path); err != nil {
+	if err := m.print(at); err != nil {
 		return err
 	}
 	if isDaemon() {
@@ -123,6 +120,17 @@ func (m *mounting) mounted(at control.Mount) error {
 		m.chooseLogFormat()
 	}
 	return nil
+}
+
+// print says where the mount is.
+func (m *mounting) print(at control.Mount) error {
+	if m.json {
+		return m.object(at)
+	}
+	if err := m.result("main core key: %s", at.Key); err != nil {
+		return err
+	}
+	return m.result("mounted on %s", at.Path)
 }
 
 // outlast goes on while the node has mountpoints that other commands asked for.

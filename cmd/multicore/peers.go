@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"text/tabwriter"
 	"time"
 
@@ -25,19 +27,8 @@ func (p *program) peersCommand() *cli.Command {
 				return err
 			}
 			return p.with(c.Context, node.Options{}, func(ctx context.Context, s *session) error {
-				ctx, cancel := s.untilYielded(ctx)
-				defer cancel()
-				watch := peersWatch{program: p, session: s}
-				err := watch.show(ctx)
-				for err == nil && c.Bool("watch") {
-					if err = sleep(ctx, time.Second); err == nil {
-						err = watch.show(ctx)
-					}
-				}
-				if err != nil && context.Cause(ctx) == errYielded {
-					return errYielded
-				}
-				return err
+				w := peersWatch{program: p, session: s}
+				return p.watch(ctx, s, c.Bool("watch"), w.show)
 			})
 		},
 	}
@@ -59,11 +50,11 @@ func (w *peersWatch) show(ctx context.Context) error {
 		return w.object(list)
 	}
 	if len(list.Peers) > 0 {
-		if w.shown {
-			fmt.Fprintln(w.out)
-		}
+		var text bytes.Buffer
+		showPeers(&text, list.Peers)
+		again := w.shown
 		w.shown, w.alone = true, false
-		return w.showPeers(list.Peers)
+		return w.screen(&text, again)
 	}
 	switch {
 	case w.alone: // that was said
@@ -76,8 +67,9 @@ func (w *peersWatch) show(ctx context.Context) error {
 	return nil
 }
 
-func (p *program) showPeers(peers []control.PeerDetail) error {
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+func showPeers(out io.Writer, peers []control.PeerDetail) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	defer w.Flush() // into memory
 	fmt.Fprintf(w, "PEER\tADDRESS\tVIA\tRTT\tRECEIVED\tSENT\tIN/S\tOUT/S\tFOR\tCORES\n")
 	for _, peer := range peers {
 		via := peer.Transport + " " + map[string]string{"inbound": "in", "outbound": "out"}[peer.Direction]
@@ -92,7 +84,6 @@ func (p *program) showPeers(peers []control.PeerDetail) error {
 			amount(peer.ReceivedBytes), amount(peer.SentBytes), amount(uint64(peer.ReceivedRate)), amount(uint64(peer.SentRate)),
 			max(time.Since(peer.Since), 0).Round(time.Second), len(peer.Cores))
 	}
-	return w.Flush()
 }
 
 // amount is a number of bytes for people.

@@ -39,6 +39,10 @@ func (p *program) read(c *cli.Context, r control.ReadRequest, out *printer) erro
 		_, err := hypercore.ParseKey(head)
 		o.Create = err == nil
 	}
+	if !r.Follow {
+		out.meter = p.meter(true)
+		defer out.meter.end()
+	}
 	return p.with(c.Context, o, func(ctx context.Context, s *session) error {
 		ctx, cancel := s.untilYielded(ctx)
 		defer cancel()
@@ -68,6 +72,9 @@ type printer struct {
 	next    map[string]uint64 // by key of the core, the block to come
 	printed uint64            // blocks
 	current string            // core of the last header
+
+	meter *meter // nil: none
+	sofar progress
 }
 
 func (p *program) newPrinter(path string) *printer {
@@ -104,6 +111,9 @@ func (w *printer) item(it control.Item) error {
 		w.note("%s", it.Note)
 		return nil
 	case it.Block == nil:
+		if it.Core != w.sofar.what {
+			w.sofar = progress{what: it.Core, ofBlock: it.Count}
+		}
 		if _, known := w.next[it.Key]; known {
 			return nil // the next block says it, if there is one
 		}
@@ -118,6 +128,9 @@ func (w *printer) item(it control.Item) error {
 	}
 	w.next[it.Key] = it.Index + 1
 	w.printed++
+	w.sofar.blocks++
+	w.sofar.bytes += uint64(len(it.Block))
+	w.meter.set(w.sofar)
 	return nil
 }
 

@@ -22,7 +22,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"multicore": main})
+	testscript.Main(m, map[string]func(){"multicore": checkedMain})
 }
 
 // TestScript runs testdata/script/*.txtar against the real command. What a

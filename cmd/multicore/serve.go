@@ -2,7 +2,16 @@ package main
 
 import (
 	"github.com/urfave/cli/v2"
+
+	"multicore/cmd/multicore/control"
 )
+
+// servingAt is what serve prints as JSON once it serves.
+type servingAt struct {
+	Store   string        `json:"store"`
+	MainKey *string       `json:"main_key"`
+	Node    *control.Node `json:"node"`
+}
 
 func (p *program) serveCommand() *cli.Command {
 	return &cli.Command{
@@ -38,7 +47,11 @@ func (p *program) serveCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			if st.Node != nil {
+			if p.json {
+				if err := p.object(servingAt{p.store, st.MainKey, st.Node}); err != nil {
+					return err
+				}
+			} else if st.Node != nil {
 				for _, addr := range st.Node.Addrs {
 					if err := p.result("listening on %s", addr); err != nil {
 						return err

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"text/tabwriter"
 	"time"
 
@@ -14,29 +16,45 @@ import (
 
 func (p *program) statusCommand() *cli.Command {
 	return &cli.Command{
-		Name:        "status",
-		Usage:       "show the store, its cores, mounts and peers",
-		Description: "With --json one object, to which fields are only ever added.\n\n" + example("multicore status", "multicore status --json | jq -r '.node.addrs[]'"),
+		Name:  "status",
+		Usage: "show the store, its cores, mounts and peers",
+		Description: "Of each core: how many of its blocks are here and how many there are, the connected\n" +
+			"peers that have it open, and those of them that hold all of it (full replicas). Of\n" +
+			"what is followed: what is missing, and stalled where nothing of it comes. With --json\n" +
+			"one object, with --watch one a second, to which fields are only ever added.\n\n" +
+			example("multicore status", "multicore status --watch", "multicore status --json | jq -r '.node.addrs[]'"),
+		Flags: []cli.Flag{
+			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show it again every second", EnvVars: env("watch")},
+		},
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 0, 0); err != nil {
 				return err
 			}
+			shown := false
 			return p.with(c.Context, node.Options{}, func(ctx context.Context, s *session) error {
-				st, err := s.Status(ctx)
-				if err != nil {
-					return err
-				}
-				if p.json {
-					return p.object(st)
-				}
-				return p.showStatus(st, s)
+				return p.watch(ctx, s, c.Bool("watch"), func(ctx context.Context) error {
+					st, err := s.Status(ctx)
+					if err != nil {
+						return err
+					}
+					if p.json {
+						return p.object(st)
+					}
+					var text bytes.Buffer
+					p.describe(&text, st, s)
+					again := shown
+					shown = true
+					return p.screen(&text, again)
+				})
 			})
 		},
 	}
 }
 
-func (p *program) showStatus(st *control.Status, s *session) error {
-	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
+// describe writes a status for people.
+func (p *program) describe(out io.Writer, st *control.Status, s *session) {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	defer w.Flush() // into memory
 	fmt.Fprintf(w, "store\t%s\n", p.store)
 	if st.MainKey != nil {
 		fmt.Fprintf(w, "main core key\t%s\n", *st.MainKey)
@@ -59,20 +77,26 @@ func (p *program) showStatus(st *control.Status, s *session) error {
 			fmt.Fprintf(w, "hypercore TCP\t%s\n", *n.HypercoreTCP)
 		}
 		fmt.Fprintf(w, "DHT\t%s, %d in its table\n", n.DHT.Mode, n.DHT.RoutingTable)
+		if st.MainKey != nil {
+			fmt.Fprintf(w, "replicas\t%s all of the own multicore\n", holders(st.FullReplicas))
+		}
 	}
 	for _, c := range st.Cores {
-		state := ""
-		switch {
-		case c.Failed != "":
-			state = "; failed: " + c.Failed
-		case c.Held:
-			state = fmt.Sprintf("; peers see %d until one has said how long it is", c.DurableLength)
+		peers := control.Count(c.Peers, "peer")
+		if c.Peers > 0 {
+			peers += ", " + control.Count(c.FullReplicas, "full replica")
 		}
-		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %d peers%s\n", c.Path, c.ContiguousLength, c.Length, c.ByteLength, c.Peers, state)
+		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %s%s\n", c.Path, c.HeldBlocks, c.Length, c.ByteLength, peers, p.state(c))
 	}
 	for _, f := range st.Followed {
-		held, length := blocks(f.Cores)
-		fmt.Fprintf(w, "follows\t%s\t%s %d of %d blocks\n", f.Key, f.Name, held, length)
+		held, length, _ := f.Blocks()
+		stuck := stall(f)
+		if stuck != "" && st.Node != nil {
+			stuck = "; " + paint(p.out, yellow, stuck)
+		} else {
+			stuck = ""
+		}
+		fmt.Fprintf(w, "follows\t%s\t%s%d of %d blocks, %s all of it%s\n", f.Key, named(f.Name), held, length, holders(f.FullReplicas), stuck)
 	}
 	shown := make(map[string]bool) // a core may be open and followed
 	conflict := func(c control.Core) {
@@ -81,7 +105,7 @@ func (p *program) showStatus(st *control.Status, s *session) error {
 		}
 		shown[c.Path] = true
 		for _, line := range conflictLines(c.ConflictHeads) {
-			fmt.Fprintf(w, "conflict\t%s\t%s\n", c.Path, line)
+			fmt.Fprintf(w, "conflict\t%s\t%s\n", c.Path, paint(p.out, red, line))
 		}
 	}
 	for _, c := range st.Cores {
@@ -95,7 +119,36 @@ func (p *program) showStatus(st *control.Status, s *session) error {
 	for _, peer := range st.Peers {
 		fmt.Fprintf(w, "peer\t%s\t%s, %.1f ms, %d bytes in, %d out\n", peer.ID, peer.Addr, peer.RTTMillis, peer.ReceivedBytes, peer.SentBytes)
 	}
-	return w.Flush()
+}
+
+// state is what of a core is not as it should be.
+func (p *program) state(c control.Core) string {
+	switch {
+	case c.Failed != "":
+		return "; " + paint(p.out, red, "failed: "+c.Failed)
+	case c.Held:
+		return fmt.Sprintf("; peers see %d until one has said how long it is", c.DurableLength)
+	case c.Missing != nil && c.Missing.Stalled:
+		return "; " + paint(p.out, yellow, c.Waits())
+	case c.Missing != nil:
+		return "; " + c.Waits()
+	}
+	return ""
+}
+
+func named(name string) string {
+	if name == "" {
+		return ""
+	}
+	return name + " "
+}
+
+// holders starts a sentence about how many peers hold something.
+func holders(n int) string {
+	if n == 1 {
+		return "1 peer holds"
+	}
+	return fmt.Sprintf("%d peers hold", n)
 }
 
 // conflictLines tell of the two logs that a key has signed.

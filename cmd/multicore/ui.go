@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,7 +19,8 @@ type ui struct {
 	json     bool
 	quiet    bool
 
-	progressing bool // a line of progress stands on the terminal
+	errMu sync.Mutex // over what follows, and over what is written to err
+	drawn bool       // a line of progress stands on the terminal
 }
 
 // result prints a line of what was asked for.
@@ -41,24 +43,6 @@ func (u *ui) note(format string, args ...any) {
 	}
 }
 
-// progress shows how far something is, on a terminal, in place of what it showed
-// before; nothing elsewhere.
-func (u *ui) progress(format string, args ...any) {
-	if u.quiet || !isTerminal(u.err) {
-		return
-	}
-	u.progressing = true
-	fmt.Fprintf(u.err, "\r\x1b[K%s", oneLine(fmt.Sprintf(format, args...)))
-}
-
-// progressEnd takes the line of progress away.
-func (u *ui) progressEnd() {
-	if u.progressing {
-		u.progressing = false
-		fmt.Fprint(u.err, "\r\x1b[K")
-	}
-}
-
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok {
@@ -69,8 +53,7 @@ func isTerminal(w io.Writer) bool {
 }
 
 func (u *ui) line(text string) {
-	u.progressEnd()
-	fmt.Fprintf(u.err, "multicore: %s\n", oneLine(text))
+	fmt.Fprintf(u.aside(), "multicore: %s\n", oneLine(text))
 }
 
 func oneLine(text string) string {

@@ -19,7 +19,13 @@ func (p *program) unfollowCommand() *cli.Command {
 				return err
 			}
 			return p.with(c.Context, node.Options{}, func(ctx context.Context, s *session) error {
-				return s.Unfollow(ctx, c.Args().First())
+				key, err := s.Unfollow(ctx, c.Args().First())
+				if err != nil || !p.json {
+					return err
+				}
+				return p.object(struct {
+					Key string `json:"key"`
+				}{key})
 			})
 		},
 	}

@@ -31,7 +31,12 @@ func (p *program) unmountCommand() *cli.Command {
 			if err != nil {
 				return err
 			}
-			return p.unmount(c.Context, path)
+			if err := p.unmount(c.Context, path); err != nil || !p.json {
+				return err
+			}
+			return p.object(struct {
+				Path string `json:"path"`
+			}{path})
 		},
 	}
 }

@@ -36,8 +36,10 @@ func (p *program) verifyCommand() *cli.Command {
 			return p.with(c.Context, o, func(ctx context.Context, s *session) error {
 				ctx, cancel := s.untilYielded(ctx)
 				defer cancel()
-				v := verifying{program: p, repair: r.Repair}
+				v := verifying{program: p, repair: r.Repair, meter: p.meter(false)}
+				defer v.meter.end()
 				err := s.Verify(ctx, r, v.show)
+				v.meter.end()
 				if context.Cause(ctx) == errYielded {
 					return errYielded
 				}
@@ -53,6 +55,7 @@ func (p *program) verifyCommand() *cli.Command {
 // verifying prints what Verify tells.
 type verifying struct {
 	*program
+	meter   *meter // nil: none
 	repair  bool
 	cores   int
 	damaged int // cores that are not right yet
@@ -62,7 +65,7 @@ type verifying struct {
 
 func (v *verifying) show(c control.Verified) error {
 	if !c.Done {
-		v.progress("%s: %d of %d blocks, %s", c.Path, c.Blocks, c.Length, amount(c.Bytes))
+		v.meter.set(progress{what: c.Path, blocks: c.Blocks, ofBlock: c.Length, bytes: c.Bytes})
 		return nil
 	}
 	v.cores++
@@ -76,7 +79,7 @@ func (v *verifying) show(c control.Verified) error {
 		v.list = append(v.list, c)
 		return nil
 	}
-	v.progressEnd()
+	v.erase() // results may go to the same terminal
 	if err := v.found(c); err != nil || c.ConflictHeads == nil {
 		return err
 	}

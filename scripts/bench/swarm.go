@@ -99,7 +99,9 @@ func share(ctx context.Context, all []*server, key string, l load) (out sample, 
 	began := time.Now()
 	group, gctx := errgroup.WithContext(ctx)
 	for _, s := range all[1:] {
-		group.Go(func() error { return s.client.Follow(gctx, control.FollowRequest{Key: key, Wait: true}) })
+		group.Go(func() error {
+			return s.client.Follow(gctx, control.FollowRequest{Key: key, Wait: true}, func(control.Following) error { return nil })
+		})
 	}
 	if err := group.Wait(); err != nil {
 		return out, err

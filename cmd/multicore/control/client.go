@@ -104,12 +104,14 @@ func (c *Client) Init(ctx context.Context) (string, bool, error) {
 	return out.Key, out.Made, err
 }
 
-func (c *Client) Follow(ctx context.Context, r FollowRequest) error {
-	return c.unary(ctx, "follow", r, new(struct{}))
+func (c *Client) Follow(ctx context.Context, r FollowRequest, emit func(Following) error) error {
+	return stream(ctx, c, "follow", r, emit)
 }
 
-func (c *Client) Unfollow(ctx context.Context, keyOrName string) error {
-	return c.unary(ctx, "unfollow", nameRequest{keyOrName}, new(struct{}))
+func (c *Client) Unfollow(ctx context.Context, keyOrName string) (string, error) {
+	var out keyReply
+	err := c.unary(ctx, "unfollow", nameRequest{keyOrName}, &out)
+	return out.Key, err
 }
 
 func (c *Client) List(ctx context.Context) ([]Followed, error) {

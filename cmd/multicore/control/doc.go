@@ -20,7 +20,7 @@
 //     the request's body.
 //   - read answers with frames (see frame.go): items, then one last frame that
 //     says how it ended. A stream without a last frame was cut off.
-//   - verify and mount answer with lines (see stream.go), the last of which says
+//   - follow, verify and mount answer with lines (see stream.go), the last of which says
 //     how it ended. A mount lives as long as its call does: it says that it is
 //     usable, and ends when it is unmounted, by whomever.
 //

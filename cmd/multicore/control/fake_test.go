@@ -20,7 +20,7 @@ type fake struct {
 	key      func() (string, error)
 	append   func(context.Context, AppendRequest, io.Reader) (*AppendResult, error)
 	read     func(context.Context, ReadRequest, func(Item) error) error
-	follow   func(context.Context, FollowRequest) error
+	follow   func(context.Context, FollowRequest, func(Following) error) error
 	byName   func(string) error
 	verify   func(context.Context, VerifyRequest, func(Verified) error) error
 	mount    func(context.Context, MountRequest, func(Mount) error) error
@@ -46,11 +46,13 @@ func (f *fake) Append(ctx context.Context, r AppendRequest, in io.Reader) (*Appe
 func (f *fake) Read(ctx context.Context, r ReadRequest, emit func(Item) error) error {
 	return f.read(ctx, r, emit)
 }
-func (f *fake) Follow(ctx context.Context, r FollowRequest) error { return f.follow(ctx, r) }
-func (f *fake) List(context.Context) ([]Followed, error)          { return f.followed, nil }
-func (f *fake) Unfollow(_ context.Context, name string) error {
+func (f *fake) Follow(ctx context.Context, r FollowRequest, emit func(Following) error) error {
+	return f.follow(ctx, r, emit)
+}
+func (f *fake) List(context.Context) ([]Followed, error) { return f.followed, nil }
+func (f *fake) Unfollow(_ context.Context, name string) (string, error) {
 	f.called("unfollow " + name)
-	return f.byName(name)
+	return "key of " + name, f.byName(name)
 }
 func (f *fake) Verify(ctx context.Context, r VerifyRequest, emit func(Verified) error) error {
 	return f.verify(ctx, r, emit)

@@ -107,16 +107,17 @@ func (s *Server) routes() http.Handler {
 		key, made, err := s.svc.Init(ctx)
 		return keyReply{Key: key, Made: made}, err
 	}))
-	mux.HandleFunc("POST /v1/follow", unary(s, func(ctx context.Context, r FollowRequest) (struct{}, error) {
+	mux.HandleFunc("POST /v1/follow", streamed(s, func(ctx context.Context, r FollowRequest, emit func(Following) error) error {
 		if r.Wait {
 			var done func()
 			ctx, done = s.waiting(ctx)
 			defer done()
 		}
-		return struct{}{}, s.svc.Follow(ctx, r)
+		return s.svc.Follow(ctx, r, emit)
 	}))
-	mux.HandleFunc("POST /v1/unfollow", unary(s, func(ctx context.Context, r nameRequest) (struct{}, error) {
-		return struct{}{}, s.svc.Unfollow(ctx, r.Name)
+	mux.HandleFunc("POST /v1/unfollow", unary(s, func(ctx context.Context, r nameRequest) (keyReply, error) {
+		key, err := s.svc.Unfollow(ctx, r.Name)
+		return keyReply{Key: key}, err
 	}))
 	mux.HandleFunc("POST /v1/list", unary(s, func(ctx context.Context, _ struct{}) ([]Followed, error) {
 		return s.svc.List(ctx)

@@ -86,7 +86,7 @@ func TestCloseDrains(t *testing.T) {
 			<-ctx.Done()
 			return ctx.Err()
 		},
-		follow: func(ctx context.Context, _ FollowRequest) error {
+		follow: func(ctx context.Context, _ FollowRequest, _ func(Following) error) error {
 			waiting <- true
 			<-ctx.Done()
 			return fmt.Errorf("wait: %w", ctx.Err())
@@ -101,7 +101,7 @@ func TestCloseDrains(t *testing.T) {
 	ctx := context.Background()
 	gone, done := make(chan error, 2), make(chan error, 1)
 	go func() { gone <- c.Read(ctx, ReadRequest{Follow: true}, nil) }()
-	go func() { gone <- c.Follow(ctx, FollowRequest{Wait: true}) }()
+	go func() { gone <- c.Follow(ctx, FollowRequest{Wait: true}, nil) }()
 	go func() { _, err := c.Status(ctx); done <- err }()
 	within(t, "read or follow", waiting)
 	within(t, "read or follow", waiting)

@@ -24,11 +24,13 @@ type Service interface {
 	// Read calls emit for each block in order, and for each core before its
 	// first block (Block nil). It waits for more where r.Follow is set.
 	Read(ctx context.Context, r ReadRequest, emit func(Item) error) error
-	// Follow keeps a whole copy of a multicore; with Wait it returns once the
-	// copy is complete.
-	Follow(ctx context.Context, r FollowRequest) error
-	// Unfollow stops that; what is held stays. Code NotFound where key is not followed.
-	Unfollow(ctx context.Context, keyOrName string) error
+	// Follow keeps a whole copy of a multicore, and calls emit with how far that
+	// is. With Wait it does so again and again, and returns once the copy is
+	// complete.
+	Follow(ctx context.Context, r FollowRequest, emit func(Following) error) error
+	// Unfollow stops that and gives the key; what is held stays. Code NotFound
+	// where it is not followed.
+	Unfollow(ctx context.Context, keyOrName string) (key string, err error)
 	// List gives the followed multicores.
 	List(ctx context.Context) ([]Followed, error)
 	// Verify reads all that is held and checks it, one core after the other. It
@@ -99,6 +101,8 @@ type Item struct {
 	Index uint64 `json:"index"`
 	Note  string `json:"note,omitempty"`
 	Block []byte `json:"-"`
+	// Count is, at the start of a core, how many blocks of it come; 0: not known.
+	Count uint64 `json:"count,omitempty"`
 }
 
 // FollowRequest names a multicore to keep a copy of.
@@ -106,6 +110,8 @@ type FollowRequest struct {
 	Key  string `json:"key"`
 	Name string `json:"name,omitempty"`
 	Wait bool   `json:"wait,omitempty"`
+	// Timeout ends the wait, with Code Timeout; 0: none.
+	Timeout time.Duration `json:"timeout,omitempty"`
 	// KeepLast and MaxStorage are as in Followed; nil: as before.
 	KeepLast   *uint64 `json:"keep_last,omitempty"`
 	MaxStorage *uint64 `json:"max_storage,omitempty"`
@@ -195,6 +201,8 @@ type Status struct {
 	Cores    []Core     `json:"cores"`
 	Followed []Followed `json:"followed"`
 	Peers    []Peer     `json:"peers"`
+	// FullReplicas counts the connected peers that hold all of the own multicore.
+	FullReplicas int `json:"full_replicas"`
 }
 
 // Mount is a mountpoint.
@@ -249,6 +257,22 @@ type Core struct {
 	Failed           string `json:"failed,omitempty"` // why nothing can be read from or added to it until it is opened anew
 	// ConflictHeads are the two heads that show the conflict; nil where there is none.
 	ConflictHeads *ConflictHeads `json:"conflict_heads,omitempty"`
+	// Learned is false where nothing was ever verified of somebody else's core: a
+	// length of 0 then says nothing.
+	Learned bool `json:"learned"`
+	// Missing is what is still to be downloaded; nil where nothing is, or nobody
+	// does.
+	Missing *Missing `json:"missing,omitempty"`
+}
+
+// Missing is what of a core is to be downloaded and is not here.
+type Missing struct {
+	Blocks uint64 `json:"blocks"`
+	Ranges []Span `json:"ranges"` // the first of them, in order
+	// Sources counts the connected peers that have some of Ranges.
+	Sources int `json:"sources"`
+	// Stalled says that nothing came for some seconds.
+	Stalled bool `json:"stalled"`
 }
 
 // ConflictHeads are two heads of one core and fork, both signed by its key, that
@@ -274,6 +298,14 @@ type Followed struct {
 	KeepLast   uint64 `json:"keep_last,omitempty"`   // blocks of each core; 0: all
 	MaxStorage uint64 `json:"max_storage,omitempty"` // bytes of all cores; 0: all
 	Cores      []Core `json:"cores"`
+	// FullReplicas counts the connected peers that hold all of it.
+	FullReplicas int `json:"full_replicas"`
+}
+
+// Following is how far the copy of a followed multicore is, as Follow tells.
+type Following struct {
+	Followed
+	Done bool `json:"done"` // all that is to be kept is here
 }
 
 type Peer struct {

@@ -24,10 +24,15 @@ func TestRoundTrips(t *testing.T) {
 		Peers:    []Peer{{ID: "p", RTTMillis: 1.5, SentBytes: 7}},
 	}
 	var gotFollow FollowRequest
+	missing := &Missing{Blocks: 3, Ranges: []Span{{4, 5}, {1 << 52, 1 << 52}}, Sources: 1, Stalled: true}
+	told := []Following{{Followed: Followed{Key: key, Cores: []Core{{Path: "main", Learned: true, Missing: missing}}}}, {Followed: status.Followed[0], Done: true}}
 	svc := &fake{
-		status:   func(context.Context) (*Status, error) { return status, nil },
-		key:      func() (string, error) { return key, nil },
-		follow:   func(_ context.Context, r FollowRequest) error { gotFollow = r; return nil },
+		status: func(context.Context) (*Status, error) { return status, nil },
+		key:    func() (string, error) { return key, nil },
+		follow: func(_ context.Context, r FollowRequest, emit func(Following) error) error {
+			gotFollow = r
+			return errors.Join(emit(told[0]), emit(told[1]))
+		},
 		byName:   func(string) error { return nil },
 		followed: status.Followed,
 		peers:    &Peers{V: 1, Peers: []PeerDetail{{Peer: status.Peers[0], Direction: "inbound", SentRate: 3, Since: now, Cores: []string{"main"}}}},
@@ -47,14 +52,19 @@ func TestRoundTrips(t *testing.T) {
 	if got, made, err := c.Init(ctx); err != nil || got != key || !made {
 		t.Errorf("Init: %q, %v, %v", got, made, err)
 	}
-	follow := FollowRequest{Key: key, Name: "n", Wait: true}
-	if err := c.Follow(ctx, follow); err != nil || gotFollow != follow {
-		t.Errorf("Follow: %+v, %v", gotFollow, err)
+	follow := FollowRequest{Key: key, Name: "n", Wait: true, Timeout: time.Minute}
+	var heard []Following
+	err := c.Follow(ctx, follow, func(f Following) error { heard = append(heard, f); return nil })
+	if err != nil || gotFollow != follow || !reflect.DeepEqual(heard, told) {
+		t.Errorf("Follow: %+v, %v, told %+v", gotFollow, err, heard)
 	}
 	if got, err := c.List(ctx); err != nil || !reflect.DeepEqual(got, status.Followed) {
 		t.Errorf("List: %+v, %v", got, err)
 	}
-	if err := errors.Join(c.Unfollow(ctx, "é"), c.Yield(ctx)); err != nil {
+	if key, err := c.Unfollow(ctx, "é"); err != nil || key != "key of é" {
+		t.Errorf("Unfollow: %q, %v", key, err)
+	}
+	if err := c.Yield(ctx); err != nil {
 		t.Error(err)
 	}
 	for path, want := range map[string]bool{"/m n": false, "/last": true} {

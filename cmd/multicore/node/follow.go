@@ -1,9 +1,11 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"multicore/cmd/multicore/control"
 	"multicore/corestore/multicore"
@@ -11,7 +13,7 @@ import (
 )
 
 // Follow implements control.Service.
-func (n *Node) Follow(ctx context.Context, r control.FollowRequest) error {
+func (n *Node) Follow(ctx context.Context, r control.FollowRequest, emit func(control.Following) error) error {
 	key, err := hypercore.ParseKey(r.Key)
 	if err != nil {
 		return &control.Error{Code: control.Usage, Text: err.Error(), Err: err}
@@ -28,10 +30,70 @@ func (n *Node) Follow(ctx context.Context, r control.FollowRequest) error {
 			return coded(err)
 		}
 	}
-	if !r.Wait {
-		return nil
+	if r.Wait {
+		if err := n.await(ctx, f, r.Timeout, emit); err != nil {
+			return coded(err)
+		}
 	}
-	return coded(n.waitWhole(ctx, key))
+	return emit(n.following(f))
+}
+
+// await is waitWhole for a time, 0 for any, and tells meanwhile how far it is.
+func (n *Node) await(ctx context.Context, f multicore.Followed, timeout time.Duration, emit func(control.Following) error) error {
+	wait, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if timeout > 0 {
+		var end context.CancelFunc
+		wait, end = context.WithTimeout(wait, timeout)
+		defer end()
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- n.waitWhole(wait, f.Key) }()
+	tick := time.NewTicker(tellEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-ended:
+			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+				now := n.following(f)
+				return &control.Error{Code: control.Timeout, Err: err,
+					Text: fmt.Sprintf("not all is here after %s: %s", timeout, now.Progress())}
+			}
+			return err
+		case <-tick.C:
+			if err := emit(n.following(f)); err != nil {
+				cancel(err)
+				<-ended
+				return err
+			}
+		}
+	}
+}
+
+// tellEvery is how often somebody who waits for a copy is told how far it is.
+const tellEvery = 500 * time.Millisecond
+
+// following is how far the copy of a followed multicore is.
+func (n *Node) following(f multicore.Followed) control.Following {
+	out := control.Following{Followed: n.describe(f), Done: true}
+	for _, c := range out.Cores {
+		complete := c.Missing == nil
+		if n.swarm == nil { // nobody downloads
+			complete = c.HeldBlocks == c.Length
+		}
+		out.Done = out.Done && c.Learned && complete
+	}
+	out.Done = out.Done && len(out.Cores) > 0
+	return out
+}
+
+// describe tells of a followed multicore.
+func (n *Node) describe(f multicore.Followed) control.Followed {
+	out := control.Followed{
+		Key: f.Key.String(), Name: f.Name, KeepLast: f.Keep.Last, MaxStorage: f.Keep.Bytes, Cores: n.coresOf(f.Key),
+	}
+	out.FullReplicas = n.fullReplicas(out.Cores)
+	return out
 }
 
 // startFollowing puts a multicore on the list and begins the download. What r
@@ -47,6 +109,7 @@ func (n *Node) startFollowing(key hypercore.Key, r control.FollowRequest) (multi
 	for _, old := range list {
 		if old.Key == key {
 			f.Keep = old.Keep
+			f.Name = cmp.Or(f.Name, old.Name)
 		}
 	}
 	if r.KeepLast != nil {
@@ -116,25 +179,25 @@ func (n *Node) waitWhole(ctx context.Context, key hypercore.Key) error {
 }
 
 // Unfollow implements control.Service.
-func (n *Node) Unfollow(ctx context.Context, keyOrName string) error {
+func (n *Node) Unfollow(ctx context.Context, keyOrName string) (string, error) {
 	key, err := n.keyOf(keyOrName)
 	if err != nil {
-		return err
+		return "", err
 	}
 	n.followMu.Lock()
 	defer n.followMu.Unlock()
 	was, err := multicore.Unfollow(n.store, key)
 	if err != nil {
-		return coded(err)
+		return "", coded(err)
 	}
 	if !was {
-		return &control.Error{Code: control.NotFound, Text: fmt.Sprintf("%s is not followed; multicore ls shows what is", keyOrName)}
+		return "", &control.Error{Code: control.NotFound, Text: fmt.Sprintf("%s is not followed; multicore ls shows what is", keyOrName)}
 	}
 	if f, ok := n.followed[key]; ok {
 		delete(n.followed, key)
 		f.stop()
 	}
-	return nil
+	return key.String(), nil
 }
 
 // List implements control.Service.
@@ -145,9 +208,7 @@ func (n *Node) List(ctx context.Context) ([]control.Followed, error) {
 	}
 	out := make([]control.Followed, 0, len(list))
 	for _, f := range list {
-		out = append(out, control.Followed{
-			Key: f.Key.String(), Name: f.Name, KeepLast: f.Keep.Last, MaxStorage: f.Keep.Bytes, Cores: n.coresOf(f.Key),
-		})
+		out = append(out, n.describe(f))
 	}
 	return out, nil
 }

@@ -67,7 +67,7 @@ func TestDamagedFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, key := range []hypercore.Key{bad, good} {
-		if err := n.Follow(t.Context(), control.FollowRequest{Key: key.String()}); err != nil {
+		if err := n.Follow(t.Context(), control.FollowRequest{Key: key.String()}, untold); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -117,8 +117,8 @@ func TestFollowAndUnfollowAtOnce(t *testing.T) {
 			work.Go(func() {
 				var err error
 				if i%2 == 0 {
-					err = n.Follow(t.Context(), control.FollowRequest{Key: key.String()})
-				} else if err = n.Unfollow(t.Context(), key.String()); control.CodeOf(err) == control.NotFound {
+					err = n.Follow(t.Context(), control.FollowRequest{Key: key.String()}, untold)
+				} else if _, err = n.Unfollow(t.Context(), key.String()); control.CodeOf(err) == control.NotFound {
 					err = nil
 				}
 				if err != nil {
@@ -143,7 +143,7 @@ func TestFollowAndUnfollowAtOnce(t *testing.T) {
 // A bad name is the user's mistake, a full disk is not.
 func TestFollowErrors(t *testing.T) {
 	n := start(t, false)
-	if err := n.Follow(t.Context(), control.FollowRequest{Key: stranger(1).String(), Name: "No"}); control.CodeOf(err) != control.Usage {
+	if err := n.Follow(t.Context(), control.FollowRequest{Key: stranger(1).String(), Name: "No"}, untold); control.CodeOf(err) != control.Usage {
 		t.Errorf("bad name: %v, code %d", err, control.CodeOf(err))
 	}
 	if code := control.CodeOf(coded(fmt.Errorf("list: %w", syscall.ENOSPC))); code != control.DiskFull {
@@ -208,7 +208,7 @@ func TestReadLeavesNothingBehind(t *testing.T) {
 func TestReadWaitsForWhoKnows(t *testing.T) {
 	key := stranger(9)
 	a := start(t, true)
-	if err := a.Follow(t.Context(), control.FollowRequest{Key: key.String()}); err != nil {
+	if err := a.Follow(t.Context(), control.FollowRequest{Key: key.String()}, untold); err != nil {
 		t.Fatal(err)
 	}
 	b := start(t, true, addr(t, a))
@@ -286,3 +286,6 @@ func TestUnmountUnlists(t *testing.T) {
 		}
 	}
 }
+
+// untold is for a follow whose progress does not matter.
+func untold(control.Following) error { return nil }

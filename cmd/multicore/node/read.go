@@ -169,7 +169,7 @@ func (rd *reader) note(text string) error {
 func (rd *reader) send(c multicore.Named, i uint64, block []byte) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
-	if err := rd.start(c, i); err != nil {
+	if err := rd.start(c, i, 0); err != nil {
 		return err
 	}
 	if block == nil {
@@ -178,19 +178,20 @@ func (rd *reader) send(c multicore.Named, i uint64, block []byte) error {
 	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String(), Index: i, Block: block})
 }
 
-// start emits the start of a core, of which block i comes next; rd.mu is held.
-func (rd *reader) start(c multicore.Named, i uint64) error {
+// start emits the start of a core, of which block i comes next, the first of
+// count, 0 for no end; rd.mu is held.
+func (rd *reader) start(c multicore.Named, i, count uint64) error {
 	if rd.current == c.Name {
 		return nil
 	}
 	rd.current = c.Name
-	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String(), Index: i})
+	return rd.emit(control.Item{Core: c.Name, Key: c.Core.Key().String(), Index: i, Count: count})
 }
 
-func (rd *reader) header(c multicore.Named, i uint64) error {
+func (rd *reader) header(c multicore.Named, i, count uint64) error {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
-	return rd.start(c, i)
+	return rd.start(c, i, count)
 }
 
 // first is where reading a core of some length begins.
@@ -213,7 +214,11 @@ func (rd *reader) once(ctx context.Context, c multicore.Named) error {
 	} else if first < length {
 		spans = []control.Span{{First: first, Last: length - 1}}
 	}
-	if err := rd.header(c, first); err != nil {
+	var count uint64
+	for _, s := range spans {
+		count += s.Last - s.First + 1
+	}
+	if err := rd.header(c, first, count); err != nil {
 		return err
 	}
 	return rd.blocks(ctx, c, spans)
@@ -228,7 +233,7 @@ func (rd *reader) follow(ctx context.Context, cores []multicore.Named) error {
 		info := c.Core.Info()
 		next[i] = rd.first(c, info.Length)
 		starts[i], forks[i] = next[i], info.Fork
-		if err := rd.header(c, next[i]); err != nil {
+		if err := rd.header(c, next[i], 0); err != nil {
 			return err
 		}
 		if next[i] < info.Length {

@@ -28,6 +28,7 @@ func (n *Node) Status(ctx context.Context) (*control.Status, error) {
 		for _, c := range cores {
 			st.Cores = append(st.Cores, n.core(c.Name, c.Core))
 		}
+		st.FullReplicas = n.fullReplicas(st.Cores)
 	}
 	n.mu.Lock()
 	for _, m := range n.mounts {
@@ -54,6 +55,7 @@ func (n *Node) core(path string, c *hypercore.Core) control.Core {
 		Length: info.Length, ByteLength: info.ByteLength,
 		ContiguousLength: info.Contiguous, HeldBlocks: c.HeldBlocks(), DurableLength: info.Durable,
 		Fork: info.Fork, Writable: info.Writable, Conflict: info.Conflict, Held: info.Held,
+		Learned: info.Learned,
 	}
 	if info.Failed != nil {
 		out.Failed = info.Failed.Error()
@@ -89,8 +91,10 @@ func (n *Node) coresOf(key hypercore.Key) []control.Core {
 	defer release()
 	known, _ := r.Known()
 	out := make([]control.Core, 0, len(known))
-	for _, c := range known {
-		out = append(out, n.core(key.String()+"/"+c.Name, c.Core))
+	for place, c := range known {
+		core := n.core(key.String()+"/"+c.Name, c.Core)
+		core.Missing = n.missing(r, place, c.Core)
+		out = append(out, core)
 	}
 	return out
 }
@@ -131,7 +135,17 @@ func (n *Node) statusJSON() []byte {
 	return document(st)
 }
 
-func (n *Node) coreJSON(path string, c *hypercore.Core) []byte { return document(n.core(path, c)) }
+func (n *Node) coreJSON(path string, c *hypercore.Core) []byte {
+	head, _ := SplitPath(path)
+	if key, err := hypercore.ParseKey(head); err == nil {
+		for _, known := range n.coresOf(key) {
+			if known.Path == path {
+				return document(known)
+			}
+		}
+	}
+	return document(n.core(path, c))
+}
 
 func document(v any) []byte {
 	b, err := json.MarshalIndent(v, "", "  ")
