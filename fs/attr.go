@@ -34,10 +34,11 @@ func inode(path string) uint64 {
 	return max(binary.LittleEndian.Uint64(sum[:])&^(1<<63), fuse.FUSE_ROOT_ID+1)
 }
 
-// blockInode numbers block i in the blocks directory at path. The blocks of a
-// directory are numbered in a row, which makes listing a million of them cheap.
-func blockInode(path string, i uint64) uint64 {
-	return max((inode(path)+1+i)&^(1<<63), fuse.FUSE_ROOT_ID+1)
+// blockInode numbers block i in a blocks directory with the inode dir. The blocks
+// of a directory are numbered in a row, which makes listing a million of them
+// cheap.
+func blockInode(dir, i uint64) uint64 {
+	return max((dir+1+i)&^(1<<63), fuse.FUSE_ROOT_ID+1)
 }
 
 // setAttr fills in what a stat shows. A directory has one link, which tells

@@ -37,6 +37,9 @@ func (d *blocksDir) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 }
 
 func (d *blocksDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
+	if name == lastName {
+		return d.lookupLast(ctx, out)
+	}
 	i, ok := parseIndex(name)
 	if !ok {
 		return nil, syscall.ENOENT
@@ -48,50 +51,11 @@ func (d *blocksDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 func (d *blocksDir) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle, uint32, syscall.Errno) {
 	ctx, cancel := d.t.wait(ctx)
 	defer cancel()
-	c, info, err := d.ref.learned(ctx)
+	c, _, err := d.ref.learned(ctx)
 	if err != nil {
 		return nil, 0, d.t.fail(d.path, err)
 	}
-	return &blockList{core: c, path: d.path, parent: d.parent, length: info.Length}, 0, 0
-}
-
-// dots are the entries of a listing before block 0: "." and "..".
-const dots = 2
-
-// blockList is an open listing of a core's blocks; the position of an entry is
-// its number, so that nothing is kept in memory however long the core is.
-// go-fuse calls it for one request at a time.
-type blockList struct {
-	core         *hypercore.Core
-	path, parent string
-	length       uint64 // when the directory was opened or rewound
-	next         uint64 // position
-}
-
-func (l *blockList) Readdirent(context.Context) (*fuse.DirEntry, syscall.Errno) {
-	if l.next >= dots && l.next-dots >= l.length {
-		return nil, 0
-	}
-	e := &fuse.DirEntry{Off: l.next + 1}
-	switch l.next {
-	case 0:
-		e.Name, e.Mode, e.Ino = ".", syscall.S_IFDIR, inode(l.path)
-	case 1:
-		e.Name, e.Mode, e.Ino = "..", syscall.S_IFDIR, inode(l.parent)
-	default:
-		i := l.next - dots
-		e.Name, e.Mode, e.Ino = strconv.FormatUint(i, 10), syscall.S_IFREG, blockInode(l.path, i)
-	}
-	l.next++
-	return e, 0
-}
-
-func (l *blockList) Seekdir(_ context.Context, off uint64) syscall.Errno {
-	if off == 0 {
-		l.length = l.core.Info().Length
-	}
-	l.next = off
-	return 0
+	return newBlockList(c, d.path, d.parent), 0, 0
 }
 
 // lookupBlock answers a Lookup of block i, whose file is in the blocks
@@ -110,7 +74,7 @@ func (n *node) lookupBlock(ctx context.Context, ref coreRef, path string, i uint
 		}
 	}
 	f := &blockFile{node: node{place: place{n.t, join(path, strconv.FormatUint(i, 10))}}, ref: ref, index: i}
-	return n.give(ctx, f, syscall.S_IFREG, blockInode(path, i), out)
+	return n.give(ctx, f, syscall.S_IFREG, blockInode(inode(path), i), out)
 }
 
 // blockFile is one block. What is known of it does not change, but where the

@@ -15,6 +15,7 @@ import (
 // The names in the directory of a core.
 const (
 	logName          = "log"
+	followName       = "follow"
 	blocksName       = "blocks"
 	appendName       = "append"
 	keyName          = "key"
@@ -76,17 +77,21 @@ func (d *coreDir) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHandle,
 	if _, _, err := d.ref.learned(ctx); err != nil {
 		return nil, 0, d.t.fail(d.path, err)
 	}
+	return &listing{read: d.entries}, 0, 0
+}
+
+func (d *coreDir) entries() *entries {
 	e := list(d.path, d.parent)
 	if d.writable {
 		e.add(syscall.S_IFREG, appendName)
 	}
 	e.add(syscall.S_IFDIR, blocksName)
-	e.add(syscall.S_IFREG, byteLengthName, discoveryKeyName)
+	e.add(syscall.S_IFREG, byteLengthName, discoveryKeyName, followName)
 	if d.t.CoreInfo != nil {
 		e.add(syscall.S_IFREG, infoName)
 	}
 	e.add(syscall.S_IFREG, keyName, lengthName, logName)
-	return e.handle(), 0, 0
+	return e
 }
 
 func (d *coreDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
@@ -98,6 +103,8 @@ func (d *coreDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 	switch name {
 	case logName:
 		return d.give(ctx, &logFile{node: node{place: at}, ref: d.ref}, syscall.S_IFREG, ino, out)
+	case followName:
+		return d.give(ctx, &followFile{node: node{place: at}, ref: d.ref}, syscall.S_IFREG, ino, out)
 	case blocksName:
 		return d.give(ctx, &blocksDir{node: node{place: at}, parent: d.path, ref: d.ref}, syscall.S_IFDIR, ino, out)
 	case appendName:

@@ -6,14 +6,17 @@
 //	  status.json       the state of the process
 //	  main/  core-2/  core-3/ ...
 //	    log             all blocks, concatenated
+//	    follow          like log, but a read at the end waits for more
 //	    blocks/0 1 2 …  one file a block
 //	    append          write: straight into this core
 //	    key  discovery-key  length  byte-length  info.json
 //	  <key>/            another multicore, read-only, the same tree
 //	  <own key>         symbolic link to the root
+//	  <name>            symbolic link to <key>, for a followed key with a name
 //
 // The root is the own multicore, or one remote one. Looked up but not listed:
-// core-1, which is main; N in the directory of a core, which is blocks/N; and a
+// core-1, which is main; N in the directory of a core, which is blocks/N;
+// blocks/last, a link to the newest block; and a
 // key in upper case or z-base-32, which is a link to the same in lower-case hex.
 // A <key> is listed once something in it was opened. Append files are there only
 // in the own multicore; everything else cannot be changed, also not by root, and
@@ -29,8 +32,8 @@
 //
 //   - What was learned before answers at once, from what is stored here.
 //   - A core other than main waits for block 0 of main, which names it.
-//   - log, blocks, length, byte-length, info.json and the listing of a core wait
-//     until its length was learned. An unknown log is never shown as an empty one.
+//   - log, follow, blocks, length, byte-length, info.json and the listing of a core
+//     wait until its length was learned. An unknown log is never shown as an empty one.
 //   - stat of a block whose size is not known here asks a peer for that one node
 //     of the tree, and fails at once where no peer is connected.
 //   - Opening a block that is not here fetches it; so does reading log, for the
@@ -39,6 +42,14 @@
 // A wait ends after Options.ReadTimeout with ETIMEDOUT, or EHOSTUNREACH where no
 // peer was ever reached; with EINTR when the program gets a signal; with ENOTCONN
 // when the mount ends. Bytes that fail verification are EIO.
+//
+// # Following
+//
+// A read at the end of follow waits for more as long as it takes, unless it was
+// opened with O_NONBLOCK: then it is EAGAIN. It ends as other waits do, with
+// ESTALE once the writer truncated the log, and with EIO where nothing can come
+// any more. What comes is fetched as by a read of log. follow has the size of log,
+// for programs that go by it.
 //
 // # Appending
 //
@@ -53,9 +64,12 @@
 // # What the kernel may remember
 //
 // Names of what exists, and size and bytes of blocks, which never change. Nothing
-// of log, length and the like: log is read with direct I/O, so that a read sees
+// of <name>, last, log, follow, length and the like: log is read with direct I/O, so that a read sees
 // the present end and can be interrupted, and its size is asked anew each time,
-// as tail -f needs.
+// as tail -f needs. A memory mapping of log is in the page cache all the same: when
+// the log grows or shrinks the kernel is told to drop the pages that are not right
+// any more. A mapping that reaches beyond the end shows what is new once the size
+// was asked, by fstat or the like.
 //
 // # Logs that the kernel reads by itself
 //
@@ -75,7 +89,8 @@
 //
 // Inode numbers come from the path and are the same in the next mount. Blocks have
 // no time and show the epoch; log, length, byte-length and directories of a core
-// show when it last grew; everything else the time of the mount.
+// show when it last grew; the root when a name in it came or went; everything else
+// the time of the mount.
 //
 // # Mounting
 //

@@ -50,11 +50,12 @@ func (f *logFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
-	h := &logHandle{t: f.t, path: f.path, core: c, through: &f.through}
+	h := &logHandle{t: f.t, path: f.path, core: c, inode: f.EmbeddedInode(), through: &f.through}
 	var reads bool
 	if h.backed, reads = f.through.open(f.t, c); reads {
 		return h, fuse.FOPEN_NOFLUSH, 0
 	}
+	h.growth, h.unwatch = f.t.watch(c, h.inode)
 	return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
 }
 
@@ -63,17 +64,26 @@ type logHandle struct {
 	t       *tree
 	path    string
 	core    *hypercore.Core
+	inode   *gofs.Inode
 	through *through
-	backed  bool // the kernel knows the file of the blocks
+	backed  bool    // the kernel knows the file of the blocks
+	growth  *growth // nil where the kernel reads that
+	unwatch func()
 }
 
 func (h *logHandle) Release(context.Context) syscall.Errno {
 	h.through.close(h.t)
+	if h.growth != nil {
+		h.unwatch()
+	}
 	return 0
 }
 
 func (h *logHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	length := h.core.Info().ByteLength
+	if size := uint64(len(dest)); h.growth != nil && off >= 0 && uint64(off)+size > length {
+		h.growth.read(h.inode, off, len(dest), length)
+	}
 	if off < 0 || uint64(off) >= length || len(dest) == 0 {
 		return fuse.ReadResultData(nil), 0
 	}

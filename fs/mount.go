@@ -31,6 +31,10 @@ type Options struct {
 	// network. It is called once for a key; what it gives stays open until the
 	// mount is done. nil: there are no other multicores below the root.
 	Open func(hypercore.Key) (multicore.View, error)
+	// Names gives the names of followed multicores, which are links to their keys
+	// in the root, as long as Open is set. It is called for each such name that is
+	// looked up, and must be quick. nil: there are none.
+	Names func() Names
 	// Status is the content of status.json; CoreInfo that of info.json for a
 	// core at path ("main", "KEY/core-3").
 	Status   func() []byte

@@ -112,29 +112,6 @@ func readOnly(flags uint32) syscall.Errno {
 	return 0
 }
 
-// entries is a directory listing under construction.
-type entries struct {
-	path string
-	list []fuse.DirEntry
-}
-
-// list begins the listing of the directory at path.
-func list(path, parent string) *entries {
-	e := &entries{path: path}
-	e.list = append(e.list,
-		fuse.DirEntry{Name: ".", Mode: syscall.S_IFDIR, Ino: inode(path)},
-		fuse.DirEntry{Name: "..", Mode: syscall.S_IFDIR, Ino: inode(parent)})
-	return e
-}
-
-func (e *entries) add(filetype uint32, names ...string) {
-	for _, name := range names {
-		e.list = append(e.list, fuse.DirEntry{Name: name, Mode: filetype, Ino: inode(join(e.path, name))})
-	}
-}
-
-func (e *entries) handle() gofs.FileHandle { return gofs.NewListDirStream(e.list) }
-
 // join is the path of name in the directory at path.
 func join(path, name string) string {
 	if path == "" {

@@ -69,9 +69,7 @@ func (l *linkNode) Getattr(_ context.Context, _ gofs.FileHandle, out *fuse.AttrO
 
 func (l *linkNode) Readlink(context.Context) ([]byte, syscall.Errno) {
 	if l.own {
-		l.t.mu.Lock()
-		l.t.linked = true
-		l.t.mu.Unlock()
+		l.t.followed()
 	}
 	return []byte(l.target), 0
 }

@@ -52,7 +52,7 @@ func TestRemoteTree(t *testing.T) {
 	if got, want := m.names(key), "core-2 core-3 key main status.json"; got != want {
 		t.Errorf("lists %q, want %q", got, want)
 	}
-	if got, want := m.names(key+"/core-3"), "blocks byte-length discovery-key info.json key length log"; got != want {
+	if got, want := m.names(key+"/core-3"), "blocks byte-length discovery-key follow info.json key length log"; got != want {
 		t.Errorf("core-3 lists %q, want %q", got, want)
 	}
 	if got := m.names(""); !strings.Contains(got, key) || len(strings.Fields(got)) != own+1 {

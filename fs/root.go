@@ -34,9 +34,19 @@ func (d *multicoreDir) entry(out *fuse.EntryOut) {
 	d.t.setAttr(&out.Attr, dirMode, 0, d.t.began)
 }
 
+// Getattr gives the root the time when what is listed in it changed last. Of the
+// others the kernel remembers all.
 func (d *multicoreDir) Getattr(_ context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
-	d.t.setAttr(&out.Attr, dirMode, 0, d.t.began)
-	out.SetTimeout(forever)
+	changed := d.t.began
+	if !d.top {
+		out.SetTimeout(forever)
+	} else if _, listed := d.t.opened(); listed.After(changed) {
+		changed = listed
+	}
+	if named := d.t.names().Changed; d.top && named.After(changed) {
+		changed = named
+	}
+	d.t.setAttr(&out.Attr, dirMode, 0, changed)
 	return 0
 }
 
@@ -48,10 +58,13 @@ func (d *multicoreDir) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHa
 	}
 	ctx, cancel := d.t.wait(ctx)
 	defer cancel()
-	cores, err := v.Cores(ctx)
-	if err != nil {
+	if _, err := v.Cores(ctx); err != nil {
 		return nil, 0, d.t.fail(d.path, err)
 	}
+	return &listing{read: func() *entries { return d.entries(v) }}, 0, 0
+}
+
+func (d *multicoreDir) entries(v multicore.View) *entries {
 	e := list(d.path, "")
 	if d.writable {
 		e.add(syscall.S_IFREG, appendName)
@@ -60,21 +73,24 @@ func (d *multicoreDir) OpendirHandle(ctx context.Context, _ uint32) (gofs.FileHa
 	if d.t.Status != nil {
 		e.add(syscall.S_IFREG, statusName)
 	}
+	cores, _ := v.Known()
 	for _, c := range cores {
 		e.add(syscall.S_IFDIR, c.Name)
 	}
-	if d.top {
-		keys := d.t.opened()
-		slices.SortFunc(keys, func(a, b hypercore.Key) int { return bytes.Compare(a[:], b[:]) })
-		for _, k := range keys {
-			if k == d.key {
-				e.add(syscall.S_IFLNK, k.String())
-			} else {
-				e.add(syscall.S_IFDIR, k.String())
-			}
+	if !d.top {
+		return e
+	}
+	e.add(syscall.S_IFLNK, d.t.names().sorted()...)
+	keys, _ := d.t.opened()
+	slices.SortFunc(keys, func(a, b hypercore.Key) int { return bytes.Compare(a[:], b[:]) })
+	for _, k := range keys {
+		if k == d.key {
+			e.add(syscall.S_IFLNK, k.String())
+		} else {
+			e.add(syscall.S_IFDIR, k.String())
 		}
 	}
-	return e.handle(), 0, 0
+	return e
 }
 
 // Lookup never waits for a network. Where it is not known yet whether there is
@@ -105,6 +121,9 @@ func (d *multicoreDir) Lookup(ctx context.Context, name string, out *fuse.EntryO
 		return d.give(ctx, c, syscall.S_IFDIR, ino, out)
 	}
 	if d.top {
+		if node, no, found := d.lookupName(ctx, name, out); found {
+			return node, no
+		}
 		return d.lookupKey(ctx, name, out)
 	}
 	return nil, syscall.ENOENT

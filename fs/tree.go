@@ -35,9 +35,11 @@ type tree struct {
 	stopped bool                             // nothing is spawned any more
 	views   map[hypercore.Key]multicore.View // opened through <key>/
 	linked  bool                             // the link of the own key was followed
+	listed  time.Time                        // when views or linked changed; zero: not yet
 	handles map[*appendHandle]struct{}
 	seen    map[*hypercore.Core]*seen
 	lent    map[*hypercore.Backing]struct{}
+	growths map[*hypercore.Core]*growth
 	frozen  map[string]struct{} // append files that were refused for a conflict
 }
 
@@ -53,6 +55,7 @@ func newTree(o Options) *tree {
 		handles: make(map[*appendHandle]struct{}),
 		seen:    make(map[*hypercore.Core]*seen),
 		lent:    make(map[*hypercore.Backing]struct{}),
+		growths: make(map[*hypercore.Core]*growth),
 		frozen:  make(map[string]struct{}),
 	}
 	if t.ReadTimeout <= 0 {
@@ -123,6 +126,7 @@ func (t *tree) open(k hypercore.Key) (multicore.View, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.views[k] = v
+	t.listed = time.Now()
 	return v, nil
 }
 
@@ -133,8 +137,18 @@ func (t *tree) view(k hypercore.Key) multicore.View {
 	return t.views[k]
 }
 
-// opened gives the keys of the multicores that were opened below the root.
-func (t *tree) opened() []hypercore.Key {
+// followed notes that the link of the own key was followed.
+func (t *tree) followed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.linked {
+		t.linked, t.listed = true, time.Now()
+	}
+}
+
+// opened gives the keys of the multicores that were opened below the root, and
+// when the last one was.
+func (t *tree) opened() ([]hypercore.Key, time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	keys := make([]hypercore.Key, 0, len(t.views)+1)
@@ -144,7 +158,7 @@ func (t *tree) opened() []hypercore.Key {
 	if t.linked {
 		keys = append(keys, t.root.Key())
 	}
-	return keys
+	return keys, t.listed
 }
 
 // spawn runs fn in the background; it must end when t.ctx does.
@@ -167,6 +181,9 @@ func (t *tree) stop() error {
 	for c, s := range t.seen {
 		defer s.cancel()
 		delete(t.seen, c)
+	}
+	for _, g := range t.growths {
+		defer g.cancel() // files may be open, and never be closed here
 	}
 	t.mu.Unlock()
 	t.background.Wait()

@@ -21,7 +21,7 @@ func TestOwnTree(t *testing.T) {
 	if got, want := m.names(""), "append core-2 core-3 key main status.json"; got != want {
 		t.Errorf("root lists %q, want %q", got, want)
 	}
-	if got, want := m.names("core-3"), "append blocks byte-length discovery-key info.json key length log"; got != want {
+	if got, want := m.names("core-3"), "append blocks byte-length discovery-key follow info.json key length log"; got != want {
 		t.Errorf("core-3 lists %q, want %q", got, want)
 	}
 	if got, want := m.names("core-2/blocks"), "0 1 2 3"; got != want {
@@ -47,7 +47,7 @@ func TestOwnTree(t *testing.T) {
 	m.want("core-1/log", main)
 	m.want("core-1/info.json", string(coreInfo("main", a.core("main"))))
 	for _, name := range []string{"core-4", "core-02", "core-0", "core-", "core-1026", "nothing", ".git", "core-2/4", "core-2/blocks/4",
-		"core-2/blocks/00", "core-2/blocks/+1", "core-2/blocks/-1", "core-2/blocks/18446744073709551616", "core-2/blocks/1e1", "core-2/follow/x",
+		"core-2/blocks/00", "core-2/blocks/+1", "core-2/blocks/-1", "core-2/blocks/18446744073709551616", "core-2/blocks/1e1", "core-2/follow-x",
 		strings.Repeat("x", 255), strings.Repeat("x", 1000), strings.Repeat("é", 26), "\xff\xfe", "a\nb", strings.Repeat("0", 63), strings.Repeat("g", 64)} {
 		_, err := os.Lstat(m.path(name))
 		m.fails(name, err, syscall.ENOENT)
@@ -174,7 +174,7 @@ func TestListingNumbers(t *testing.T) {
 	if out != "" {
 		t.Errorf("listing and stat differ:\n%s", out)
 	}
-	if got, want := m.sh(`find $M -type d | wc -l; find $M -type f | wc -l`), "7\n28\n"; got != want {
+	if got, want := m.sh(`find $M -type d | wc -l; find $M -type f | wc -l`), "7\n31\n"; got != want {
 		t.Errorf("find: %q, want %q", got, want)
 	}
 }

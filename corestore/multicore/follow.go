@@ -19,8 +19,10 @@ const followedBucket = "multicore.followed"
 // maxName bounds a name in bytes.
 const maxName = 64
 
-// reserved are the names of files and directories of a mount.
-var reserved = []string{"append", "key", "status.json", "log", "follow", "blocks", ".", ".."}
+// reserved are the names of files and directories of a mount, wherever in it they
+// are: a name that means one thing in one place and another elsewhere confuses.
+var reserved = []string{".", "..", "append", "key", "status.json",
+	"log", "follow", "blocks", "last", "discovery-key", "length", "byte-length", "info.json"}
 
 // Followed is a multicore of which a store keeps a copy.
 type Followed struct {

@@ -121,6 +121,9 @@ func (n *Node) startFollowing(key hypercore.Key, r control.FollowRequest) (multi
 	if err := multicore.Follow(n.store, f); err != nil {
 		return f, err
 	}
+	if err := n.noteNames(); err != nil {
+		return f, err
+	}
 	return f, n.download(f)
 }
 
@@ -196,6 +199,9 @@ func (n *Node) Unfollow(ctx context.Context, keyOrName string) (string, error) {
 	if f, ok := n.followed[key]; ok {
 		delete(n.followed, key)
 		f.stop()
+	}
+	if err := n.noteNames(); err != nil {
+		return "", coded(err)
 	}
 	return key.String(), nil
 }

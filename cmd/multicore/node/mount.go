@@ -62,7 +62,7 @@ func (n *Node) mount(ctx context.Context, r control.MountRequest) (*mounted, err
 	}
 	m := &mounted{n: n, readOnly: r.ReadOnly}
 	opts := fs.Options{
-		ReadOnly: r.ReadOnly, Open: m.remote, Status: n.statusJSON, CoreInfo: n.coreJSON,
+		ReadOnly: r.ReadOnly, Open: m.remote, Names: n.Names, Status: n.statusJSON, CoreInfo: n.coreJSON,
 		StoreDir: n.store.Dir(), AllowNonEmpty: r.AllowNonEmpty, Framing: framing,
 		AllowOther: r.AllowOther, UID: r.UID, GID: r.GID, Umask: r.Umask,
 		MaxMessage: r.MaxMessage, ReadTimeout: r.ReadTimeout, Log: n.log,

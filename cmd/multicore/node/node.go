@@ -8,11 +8,13 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"multicore/cmd/multicore/control"
 	"multicore/corestore"
 	"multicore/corestore/multicore"
+	"multicore/fs"
 	"multicore/hypercore"
 	"multicore/hypercore/replicate"
 	"multicore/p2p"
@@ -37,7 +39,8 @@ type Node struct {
 
 	followMu sync.Mutex // held while the list of the followed and followed change; before mu
 	followed map[hypercore.Key]following
-	purging  map[hypercore.Key]bool // these are not to be opened; under mu
+	purging  map[hypercore.Key]bool   // these are not to be opened; under mu
+	names    atomic.Pointer[fs.Names] // of the followed, for the mounts
 
 	mu      sync.Mutex // over what follows and own; never held over I/O
 	remotes map[hypercore.Key]*remote
@@ -131,15 +134,18 @@ func (n *Node) start(ctx context.Context) error {
 		}
 		n.work.Go(n.notePeers)
 	}
-	list, err := multicore.List(n.store)
-	if err != nil {
+	n.followMu.Lock()
+	defer n.followMu.Unlock()
+	if err := n.noteNames(); err != nil {
 		return err
 	}
 	if n.swarm == nil {
 		return nil // nothing to fetch from, so nothing to keep open
 	}
-	n.followMu.Lock()
-	defer n.followMu.Unlock()
+	list, err := multicore.List(n.store)
+	if err != nil {
+		return err
+	}
 	for _, f := range list {
 		// One copy that is damaged is no reason to serve nothing else.
 		if err := n.download(f); err != nil {

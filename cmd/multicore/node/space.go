@@ -119,6 +119,9 @@ func (n *Node) Purge(ctx context.Context, keyOrName string) (*control.PurgeResul
 	}
 	defer n.reopen(key)
 	got, err := multicore.Purge(n.store, n.attacher(), key)
+	if err == nil {
+		err = n.noteNames()
+	}
 	if err != nil {
 		if errors.Is(err, corestore.ErrCoreInUse) {
 			err = &control.Error{Code: control.InUse, Err: err, Text: fmt.Sprintf("%s is open; end what reads it first", keyOrName)}
