@@ -87,7 +87,7 @@ func (p *program) app() *cli.App {
 			p.catCommand(), p.tailCommand(), p.getCommand(),
 			p.followCommand(), p.unfollowCommand(), p.lsCommand(),
 			p.clearCommand(), p.purgeCommand(),
-			p.statusCommand(), p.peersCommand(), p.verifyCommand(),
+			p.statusCommand(), p.peersCommand(), p.verifyCommand(), p.doctorCommand(),
 			p.completionCommand(), p.manCommand(), p.schemaCommand(), p.versionCommand(), p.helpCommand(),
 		},
 	}

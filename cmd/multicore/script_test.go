@@ -44,7 +44,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits": exits, "spawn": spawn, "signal": signalSpawned, "ended": ended, "await": await, "setenv": setenv,
-			"damage": damage, "mounted": mounted, "gone": gone,
+			"damage": damage, "mounted": mounted, "gone": gone, "examined": examined,
 		},
 		Condition:           condition,
 		RequireExplicitExec: true,
@@ -141,6 +141,16 @@ func awaitPath(ts *testscript.TestScript, path string, ok func(error) bool) {
 			ts.Fatalf("%s: %v", path, err)
 		}
 	}
+}
+
+// examined CODE LINE: like exits with a line for the shell, in a mount namespace
+// without the mounts of other tests, which may be dead or hang.
+func examined(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: examined CODE LINE")
+	}
+	const alone = `awk '/ - fuse.multicore / { print $5 }' /proc/self/mountinfo | { grep -v "^$WORK/" || true; } | xargs -r -n 1 umount -l; `
+	exits(ts, false, []string{args[0], "unshare", "-m", "sh", "-c", alone + args[1]})
 }
 
 // damage FILE OFFSET: that byte of the file becomes another one.

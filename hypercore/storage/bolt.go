@@ -53,7 +53,7 @@ func openBolt(name string, create bool) (*boltDB, error) {
 			return nil, err
 		}
 	}
-	db, err := openBoltFile(name)
+	db, err := openBoltFile(name, boltOptions())
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func openBolt(name string, create bool) (*boltDB, error) {
 	return &boltDB{db: db}, nil
 }
 
-func openBoltFile(name string) (*bbolt.DB, error) {
-	db, err := bbolt.Open(name, 0o600, boltOptions())
+func openBoltFile(name string, o *bbolt.Options) (*bbolt.DB, error) {
+	db, err := bbolt.Open(name, 0o600, o)
 	switch {
 	case err == nil:
 		return db, nil
@@ -86,7 +86,7 @@ func makeBolt(name string) error {
 	if err := os.Remove(half); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	db, err := openBoltFile(half)
+	db, err := openBoltFile(half, boltOptions())
 	if err != nil {
 		return err
 	}

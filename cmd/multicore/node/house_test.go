@@ -16,8 +16,9 @@ import (
 // run down only. What is pure stays free of I/O, the tree and the network do
 // not know each other, and a package that is not listed here fails the test.
 var arrows = map[string][]string{
-	"cmd/multicore":         {"cmd/multicore/node", "cmd/multicore/control", "corestore", "corestore/multicore", "hypercore"},
+	"cmd/multicore":         {"cmd/multicore/doctor", "cmd/multicore/node", "cmd/multicore/control", "corestore", "corestore/multicore", "hypercore"},
 	"cmd/multicore/node":    {"cmd/multicore/control", "fs", "p2p", "corestore", "corestore/multicore", "hypercore", "hypercore/replicate"},
+	"cmd/multicore/doctor":  {"cmd/multicore/node", "cmd/multicore/control", "fs", "p2p", "corestore"},
 	"cmd/multicore/control": {},
 	"fs":                    {"corestore/multicore", "hypercore"},
 	"p2p":                   {"p2p/secretstream", "hypercore", "hypercore/replicate"},
