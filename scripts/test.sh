@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 missing=()
 command -v fusermount3 >/dev/null || missing+=(fuse3)
 command -v ip >/dev/null || missing+=(iproute2)
+for shell in zsh fish; do command -v $shell >/dev/null || missing+=($shell); done # completion
+command -v groff >/dev/null || missing+=(groff)
 command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev) # the race detector needs it
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "test.sh: installing ${missing[*]}"

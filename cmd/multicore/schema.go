@@ -29,7 +29,7 @@ func (p *program) schemaCommand() *cli.Command {
 			}
 			command := c.App.Command(c.Args().First())
 			if command == nil {
-				return usage("no command %q; see multicore --help", c.Args().First())
+				return noCommand(c.App, c.Args().First())
 			}
 			doc, err := schemaOf(command.Name)
 			if err != nil {

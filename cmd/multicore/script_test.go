@@ -51,8 +51,8 @@ func TestScript(t *testing.T) {
 	})
 }
 
-// condition knows [fuse], which on CI must hold: a mount that is never tested
-// there would rot.
+// condition knows [fuse] and programs, which on CI must be there: a mount that is
+// never tested there would rot.
 func condition(name string) (bool, error) {
 	switch name {
 	case "fuse":
@@ -65,6 +65,12 @@ func condition(name string) (bool, error) {
 			return false, fmt.Errorf("no FUSE on CI: %w", err)
 		}
 		return false, nil
+	case "zsh", "fish", "groff":
+		_, err := exec.LookPath(name)
+		if err != nil && os.Getenv("CI") == "true" {
+			return false, fmt.Errorf("no %s on CI: %w", name, err)
+		}
+		return err == nil, nil
 	case "unshare":
 		return os.Geteuid() == 0 && exec.Command("unshare", "-m", "true").Run() == nil, nil
 	}

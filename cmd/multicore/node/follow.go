@@ -57,7 +57,7 @@ func (n *Node) await(ctx context.Context, f multicore.Followed, timeout time.Dur
 			if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 				now := n.following(f)
 				return &control.Error{Code: control.Timeout, Err: err,
-					Text: fmt.Sprintf("not all is here after %s: %s", timeout, now.Progress())}
+					Text: "the copy is not complete: " + now.Progress()}
 			}
 			return err
 		case <-tick.C:
