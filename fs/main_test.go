@@ -162,6 +162,19 @@ func until(t testing.TB, what string, changed func() <-chan struct{}, ok func() 
 	}
 }
 
+// poll looks until ok, as long as patience lasts, at what tells nobody when it
+// changes.
+func poll(ok func() bool) bool {
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); <-tick.C {
+		if ok() {
+			return true
+		}
+	}
+	return ok()
+}
+
 // lines are n different lines.
 func lines(n int) string {
 	var b strings.Builder
@@ -188,6 +201,8 @@ func asChild(what string, args []string) int {
 		err = childHold(args[0], args[1])
 	case "mount":
 		err = childMount(args[0], args[1])
+	case "stress":
+		err = childStress(args[0], args[1], args[2])
 	default:
 		err = fmt.Errorf("no child %q", what)
 	}

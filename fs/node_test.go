@@ -109,6 +109,20 @@ func (m *machine) remote(key hypercore.Key) *multicore.Remote {
 	return r
 }
 
+// remoteCore opens a core of another machine's multicore, which must be known here.
+func (m *machine) remoteCore(of *machine, name string) *hypercore.Core {
+	m.t.Helper()
+	cores, err := m.remote(of.own.Key()).Cores(deadline(m.t))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	c := find(cores, name)
+	if c == nil {
+		m.t.Fatalf("no core %q", name)
+	}
+	return c
+}
+
 // options are those of a mount of this machine, its own multicore at the root
 // if it has one.
 func (m *machine) options() Options {
