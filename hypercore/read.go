@@ -290,7 +290,7 @@ func (c *Core) cover(ctx context.Context, v view, off, n uint64) error {
 		group, gctx := errgroup.WithContext(ctx)
 		group.SetLimit(fetches)
 		complete := true
-		for i := first; i <= last && gctx.Err() == nil; i++ {
+		for i := first; i <= last; i++ {
 			if c.Has(i) {
 				continue
 			}
@@ -299,6 +299,9 @@ func (c *Core) cover(ctx context.Context, v view, off, n uint64) error {
 				missing := fmt.Errorf("block %d: %w", i, ErrNotHeld)
 				return c.fetch(gctx, missing, func(s Source) error { return s.FetchBlock(gctx, i) })
 			})
+			if gctx.Err() != nil {
+				break // a fetch says why, also where ctx had ended before the first
+			}
 		}
 		if err := group.Wait(); err != nil || complete {
 			return err

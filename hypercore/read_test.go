@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path"
+	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -111,5 +113,68 @@ func TestReadAtFails(t *testing.T) {
 	})
 	if n, err := c.ReadAt(context.Background(), make([]byte, 10), 1); n != 0 || !errors.Is(err, syscall.EIO) {
 		t.Fatalf("read: %d, %v", n, err)
+	}
+}
+
+// interrupted is a prover that ends the reader's context at the nth fetch of a
+// block, which it does not answer.
+type interrupted struct {
+	prover
+	cancel context.CancelFunc
+	left   atomic.Int64
+	one    sync.Mutex // the prover does one thing at a time
+}
+
+func (s *interrupted) FetchBlock(ctx context.Context, i uint64) error {
+	if s.left.Add(-1) < 0 {
+		s.cancel()
+		return ctx.Err()
+	}
+	s.one.Lock()
+	defer s.one.Unlock()
+	return s.prover.FetchBlock(ctx, i)
+}
+
+// A read whose context ends, before it or at any of its fetches, gives bytes that
+// are held or an error, never what is in the file where a block is missing.
+func TestReadAtInterrupted(t *testing.T) {
+	const text = "aaaabbbbccccddddeeeeffffgggghhhh"
+	from := own(t, newFlusher(t), 1)
+	for i := 0; i < len(text); i += 4 {
+		if _, err := from.Append(t.Context(), []byte(text[i:i+4])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := from.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, held := range [][]uint64{nil, {7}, {0, 3, 5}, {0, 1, 2, 3, 4, 5, 6, 7}} {
+		for fetched := range int64(8) {
+			to := replica(t, newFlusher(t), 1)
+			ctx, cancel := context.WithCancel(t.Context())
+			s := &interrupted{prover: prover{from: from, to: to}, cancel: cancel}
+			if err := s.give(merkle.Request{Upgrade: &merkle.UpgradeRequest{Length: 8}, Manifest: true}); err != nil {
+				t.Fatal(err)
+			}
+			to.SetSource(s)
+			for _, i := range held {
+				if err := s.prover.FetchBlock(ctx, i); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s.left.Store(fetched)
+			p := make([]byte, len(text))
+			for range 2 { // the second time ctx has ended before
+				n, err := to.ReadAt(ctx, p, 0)
+				missing := len(held) < 8 && fetched < int64(8-len(held))
+				if missing && (n != 0 || !errors.Is(err, context.Canceled)) || !missing && (err != nil || string(p) != text) {
+					t.Fatalf("held %v, interrupted at fetch %d: read %q, %v", held, fetched, p[:n], err)
+				}
+			}
+			cancel()
+			if n, err := to.ReadAt(ctx, p, 0); err == nil && string(p[:n]) != text {
+				t.Fatalf("held %v, after %d fetches: read %q", held, fetched, p[:n])
+			}
+		}
 	}
 }
