@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"errors"
+	"io"
 	"strconv"
 	"syscall"
 	"time"
@@ -168,7 +169,8 @@ func (f *blockFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, ui
 }
 
 // blockHandle is an open block. Once the writer has dropped that block, or it was
-// moved, it reads ESTALE, whatever took its place.
+// moved, it reads ESTALE, whatever took its place; and where the block was cleared
+// here: opened again it is fetched.
 type blockHandle struct {
 	t         *tree
 	path      string
@@ -178,14 +180,17 @@ type blockHandle struct {
 	off, size uint64 // in the log
 }
 
-func (h *blockHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+func (h *blockHandle) Read(_ context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	if off < 0 || uint64(off) >= h.size {
 		return fuse.ReadResultData(nil), 0
 	}
 	dest = dest[:min(uint64(len(dest)), h.size-uint64(off))]
-	result, no := h.t.read(ctx, h.path, h.core, dest, h.off+uint64(off))
-	if left, _ := h.log.Left(); h.index >= left {
+	n, err := h.core.ReadAt(noWait, dest, h.off+uint64(off)) // the page cache would wait, and not be interrupted
+	if left, _ := h.log.Left(); h.index >= left || err != nil && !h.core.Has(h.index) {
 		return nil, syscall.ESTALE
 	}
-	return result, no
+	if err != nil && !errors.Is(err, io.EOF) {
+		return nil, h.t.fail(h.path, err)
+	}
+	return fuse.ReadResultData(dest[:n]), 0
 }

@@ -56,7 +56,9 @@ func (f *logFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, uint
 		return h, fuse.FOPEN_NOFLUSH, 0
 	}
 	h.growth, h.unwatch = f.t.watch(c, h.inode)
-	return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
+	// What mappings of the file hold is not dropped for this open: the kernel would
+	// wait for pages that somebody else waits for, and could not be interrupted.
+	return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, 0
 }
 
 // logHandle is an open log.

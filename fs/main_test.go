@@ -201,6 +201,10 @@ func asChild(what string, args []string) int {
 		err = childHold(args[0], args[1])
 	case "mount":
 		err = childMount(args[0], args[1])
+	case "faults":
+		err = childFaults(args[0])
+	case "alarmed":
+		err = childAlarmed(args[0], args[1])
 	case "stress":
 		err = childStress(args[0], args[1], args[2])
 	default:

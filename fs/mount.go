@@ -113,7 +113,7 @@ func (t *tree) fuseOptions() *gofs.Options {
 		RootStableAttr:  &gofs.StableAttr{Ino: inode("")},
 		MountOptions: fuse.MountOptions{
 			MaxWrite:             maxWrite,
-			MaxBackground:        64,
+			MaxBackground:        4096, // reads that wait for a network must not use up the room of others
 			DisableXAttrs:        true,
 			DisableReadDirPlus:   true, // it looks up each name that is listed
 			ExtraCapabilities:    fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_ATOMIC_O_TRUNC,
