@@ -28,7 +28,7 @@ func (b *bench) about(o options) []string {
 		fmt.Sprintf("Ours: multicore %s, %s, go-libp2p %s.", b.revision, runtime.Version(), dependency("github.com/libp2p/go-libp2p")),
 		fmt.Sprintf("Peer: hypercore %s, corestore %s, Node %s.", b.npm("hypercore"), b.npm("corestore"), strings.TrimSpace(string(node))),
 	)
-	return lines
+	return append(lines, b.skipped...)
 }
 
 func firstField(file, name string) string {

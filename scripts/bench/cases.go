@@ -52,6 +52,7 @@ type kind struct {
 	full, quick load
 	task        string
 	measure     func(b *bench, k *kind, way string, l load) (sample, error)
+	missing     func() error // why it cannot be measured here; nil: it always can
 	rows        func(l load) []row
 }
 
@@ -74,7 +75,9 @@ var (
 const synced = "… until it is synced too, which the peer never does"
 
 // cases are those of the budgets, in their order.
-var cases = []*kind{
+var cases = append(withoutMount, mountCases...)
+
+var withoutMount = []*kind{
 	{
 		name: "blocks-64k", ways: everyWay, task: taskDownload, measure: (*bench).network,
 		full:  load{count: 16384, size: 64 << 10, warm: 512},
@@ -175,6 +178,60 @@ var cases = []*kind{
 			}
 		},
 	},
+}
+
+// mountCases are those of a mount.
+var mountCases = []*kind{
+	mounting("mount-append", taskHeld, "append through the mount, 64 B lines, file held open", 0.6),
+	mounting("mount-echo", taskEcho, "append through the mount, 64 B lines, open-write-close", 0.8),
+	{
+		name: "mount-cat", ways: mountWays, measure: (*bench).mountCat, missing: fuseMissing,
+		full: mountLog, quick: mountLogQuick,
+		rows: func(l load) []row {
+			return []row{{fmt.Sprintf("cat log, own, %s (ceiling: a plain file)", bytesText(l.count*l.size)), "bytes/s", "MB/s", true, []bar{{ceiling, 0.8}}, nil}}
+		},
+	},
+	{
+		name: "mount-copy", ways: mountWays, measure: (*bench).mountCopy, missing: fuseMissing,
+		full: mountLog, quick: mountLogQuick,
+		rows: func(l load) []row {
+			return []row{{fmt.Sprintf("cat log, a copy, %s (ceiling: FUSE with splice)", bytesText(l.count*l.size)), "bytes/s", "MB/s", true, []bar{{ceiling, 0.8}}, nil}}
+		},
+	},
+	{
+		name: "mount-remote", ways: mountWays, measure: (*bench).mountRemote, missing: fuseMissing,
+		full: mountLog, quick: mountLogQuick,
+		rows: func(l load) []row {
+			return []row{
+				{fmt.Sprintf("cat log, remote, %s (ceiling: follow, without a mount)", bytesText(l.count*l.size)), "bytes/s", "MB/s", true, []bar{{ceiling, 0.8}}, nil},
+				{"… until its first bytes", "first", "ms", false, []bar{{"", 100}}, []string{ours}},
+			}
+		},
+	},
+}
+
+var (
+	mountWays     = []string{ours, ceiling}
+	mountLog      = load{count: 16384, size: 64 << 10}
+	mountLogQuick = load{count: 128, size: 64 << 10}
+)
+
+// Tasks of the appends through a mount.
+const (
+	taskHeld = "held" // to a file that is open
+	taskEcho = "echo" // to one that is opened for each
+)
+
+// mounting is a case of lines that are written to an append file.
+func mounting(name, task, title string, times float64) *kind {
+	return &kind{
+		name: name, ways: mountWays, task: task, measure: (*bench).mountAppend, missing: fuseMissing,
+		full:  load{size: 64, samples: 50_000, warmSamples: 5000},
+		quick: load{size: 64, samples: 300, warmSamples: 30},
+		rows: func(load) []row {
+			return []row{{title + " (ceiling: a FUSE server that drops them)", "samples/s", "lines/s", true, []bar{{ceiling, times}}, nil}}
+		},
+	}
 }
 
 // appending is a case of appends one by one.

@@ -47,6 +47,7 @@ func child() error {
 	roles := map[string]func(context.Context, *parent, spec) error{
 		"fill": fill, "writer": write, "reader": read, "local": local,
 		"bare-writer": bareWrite, "bare-reader": bareRead, "bare-local": bareLocal,
+		"bare-mount": bareMount,
 	}
 	role, ok := roles[s.Role]
 	if !ok {

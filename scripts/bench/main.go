@@ -73,6 +73,10 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	kinds, err = b.possible(kinds)
+	if err != nil {
+		return err
+	}
 	r, err := b.rounds(kinds, ways, o.rounds)
 	if err != nil {
 		err = fmt.Errorf("%w\nonly what was measured until then is shown", err)
@@ -86,6 +90,26 @@ func run() error {
 	fmt.Println()
 	r.markdown(os.Stdout, kinds, o.quick)
 	return err
+}
+
+// possible leaves out what this machine cannot measure, but in CI, and has the
+// reasons told.
+func (b *bench) possible(kinds []*kind) (can []*kind, err error) {
+	for _, k := range kinds {
+		if k.missing == nil {
+			can = append(can, k)
+			continue
+		}
+		switch err := k.missing(); {
+		case err == nil:
+			can = append(can, k)
+		case os.Getenv("CI") == "true":
+			return nil, fmt.Errorf("%s: %w", k.name, err)
+		default:
+			b.skipped = append(b.skipped, fmt.Sprintf("Not measured: %s (%v).", k.name, err))
+		}
+	}
+	return can, nil
 }
 
 func names() (all []string) {

@@ -21,8 +21,9 @@ type bench struct {
 	pool     string
 	quick    bool
 	filled   map[string]*store
-	revision string // of ours
-	profile  string // directory for processor profiles of ours; "": none
+	revision string   // of ours
+	profile  string   // directory for processor profiles of ours; "": none
+	skipped  []string // what is not measured here, and why
 }
 
 // store is a writer's store, filled once.

@@ -8,7 +8,7 @@ import (
 
 // spec says what a child does; see the fields' names in scripts/interop/bench.
 type spec struct {
-	Role      string   `json:"role"` // fill, writer, reader, local, bare-writer, bare-reader, bare-local
+	Role      string   `json:"role"` // fill, writer, reader, local, bare-writer, bare-reader, bare-local, bare-mount
 	Task      string   `json:"task"` // of the case: what is done when told to go
 	Dir       string   `json:"dir"`  // the store, on disk
 	Pool      string   `json:"pool"` // file of random bytes that blocks are cut from
@@ -22,6 +22,7 @@ type spec struct {
 	Samples   int      `json:"samples"`           // of what is measured one by one
 	Inflight  int      `json:"inflight"`          // at a time
 	WarmCount int      `json:"warmCount"`         // blocks to warm up with
+	File      string   `json:"file,omitempty"`    // that a bare mount shows
 	Profile   string   `json:"profile,omitempty"` // file to write a processor profile to; ours only
 }
 

@@ -4,13 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -20,16 +16,6 @@ import (
 
 // swarmLimit is what the writer of a swarm may send, in bytes a second.
 const swarmLimit = 10_000_000
-
-// swarmPoll is how often processes are asked whether they are connected.
-const swarmPoll = 20 * time.Millisecond
-
-// server is a `multicore serve`.
-type server struct {
-	cmd    *exec.Cmd
-	said   *tail
-	client *control.Client
-}
 
 // swarm measures how a writer that may not send much and readers that find
 // each other share an existing core: real processes of the command, told each
@@ -162,51 +148,19 @@ func (b *bench) prepare(ctx context.Context, w *server, l load) (key string, err
 	return key, err
 }
 
-// bytesSize is a size as --framing takes it.
-func bytesSize(n int) string { return strings.ReplaceAll(bytesText(n), " ", "") }
-
 // serve starts the process of a port, which connects to all others.
 func (b *bench) serve(ctx context.Context, scratch string, ports []int, i int, flags ...string) (*server, error) {
-	store := filepath.Join(scratch, fmt.Sprintf("store-%d", i))
-	args := []string{"--store", store, "serve", "--dht", "off", "--mdns=false", "--listen", multiaddr(ports[i])}
+	args := []string{"serve", "--listen", multiaddr(ports[i])}
 	for j, port := range ports {
 		if j != i {
 			args = append(args, "--peer", multiaddr(port))
 		}
 	}
-	s := &server{said: &tail{}, cmd: exec.CommandContext(ctx, filepath.Join(filepath.Dir(b.self), "multicore"), append(args, flags...)...)}
-	s.cmd.Stderr = s.said
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it has no input that ends
-	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
-		return strings.HasPrefix(v, "MULTICORE_") || strings.HasPrefix(v, "XDG_")
-	}), "HOME="+scratch, "XDG_RUNTIME_DIR="+scratch)
-	if err := s.cmd.Start(); err != nil {
-		return nil, err
-	}
-	err := s.poll(ctx, func() (ok bool, err error) {
-		if s.client, err = control.Dial(ctx, store); err != nil {
-			return false, nil
-		}
-		return true, nil
-	})
-	if err != nil {
-		s.kill()
-		return nil, fmt.Errorf("multicore serve does not answer: %w\n%s", err, s.said)
-	}
-	return s, nil
+	return b.launch(ctx, filepath.Join(scratch, fmt.Sprintf("store-%d", i)), append(args, flags...)...)
 }
 
-// connected waits until the process has so many peers.
-func (s *server) connected(ctx context.Context, peers int) (st *control.Status, err error) {
-	err = s.poll(ctx, func() (bool, error) {
-		st, err = s.client.Status(ctx)
-		return err == nil && len(st.Peers) >= peers, err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("waiting for %d peers: %w\n%s", peers, err, s.said)
-	}
-	return st, nil
-}
+// bytesSize is a size as --framing takes it.
+func bytesSize(n int) string { return strings.ReplaceAll(bytesText(n), " ", "") }
 
 // whole says whether the process holds all blocks of the payload.
 func (s *server) whole(ctx context.Context, l load) error {
@@ -222,47 +176,4 @@ func (s *server) whole(ctx context.Context, l load) error {
 		}
 	}
 	return fmt.Errorf("a reader has no core of %d blocks: %+v", l.count, st.Followed)
-}
-
-// poll asks until it is so, the process has ended or ctx has.
-func (s *server) poll(ctx context.Context, so func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	tick := time.NewTicker(swarmPoll)
-	defer tick.Stop()
-	for {
-		if ok, err := so(); ok || err != nil {
-			return err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func (s *server) kill() {
-	if s.client != nil {
-		s.client.Close()
-	}
-	s.cmd.Process.Signal(syscall.SIGTERM)
-	late := time.AfterFunc(stopTime, func() { s.cmd.Process.Kill() })
-	defer late.Stop()
-	s.cmd.Wait()
-}
-
-func multiaddr(port int) string { return fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", port) }
-
-// freePorts finds ports of loopback that nobody listens on.
-func freePorts(n int) (ports []int, err error) {
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
 }
