@@ -51,7 +51,7 @@ func (f *appendFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, u
 	if flags&syscall.O_ACCMODE != syscall.O_WRONLY {
 		return nil, 0, syscall.EACCES
 	}
-	h := &appendHandle{t: f.t, path: f.path, framer: f.t.newFramer(f.core), opener: caller(ctx)}
+	h := &appendHandle{t: f.t, path: f.path, framer: f.t.newFramer(f.core), opener: openedBy(ctx)}
 	f.t.mu.Lock()
 	f.t.handles[h] = struct{}{}
 	f.t.mu.Unlock()
@@ -71,7 +71,7 @@ func (f *appendFile) Fsync(ctx context.Context, h gofs.FileHandle, _ uint32) sys
 type appendHandle struct {
 	t      *tree
 	path   string
-	opener int // the process that opened it, 0 if unknown
+	opener opener
 
 	mu     sync.Mutex
 	framer *multicore.Framer
@@ -97,7 +97,7 @@ func (h *appendHandle) Write(ctx context.Context, data []byte, _ int64) (uint32,
 // message that waits. Children that inherited the descriptor close it as well,
 // which says nothing; and so does a shell that moves it, before a write.
 func (h *appendHandle) Flush(ctx context.Context) syscall.Errno {
-	if h.opener == 0 || h.opener != caller(ctx) {
+	if !h.opener.asks(ctx) {
 		return 0
 	}
 	return h.t.fail(h.path, h.end(ctx))

@@ -28,6 +28,7 @@ type tree struct {
 	background sync.WaitGroup // of spawn
 
 	kernel kernel
+	uncut  int // uncutWrite when it was mounted
 
 	opening sync.Mutex // held while Options.Open works; before mu
 
@@ -47,6 +48,7 @@ func newTree(o Options) *tree {
 	t := &tree{
 		Options: o,
 		root:    o.Root,
+		uncut:   uncutWrite(),
 		uid:     or(o.UID, uint32(os.Getuid())),
 		gid:     or(o.GID, uint32(os.Getgid())),
 		umask:   or(o.Umask, DefaultUmask),
@@ -103,7 +105,7 @@ func (t *tree) newFramer(core string) *multicore.Framer {
 	return t.own.NewFramer(multicore.FramerOptions{
 		Framing:    t.Framing,
 		MaxMessage: t.MaxMessage,
-		MaxWrite:   uncutWrite() + 1,
+		MaxWrite:   t.uncut + 1,
 		Core:       core,
 	})
 }

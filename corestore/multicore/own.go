@@ -132,7 +132,12 @@ func (o *Own) Append(ctx context.Context, core string, messages [][]byte) error 
 	if err != nil {
 		return err
 	}
-	if err := hypercore.AppendAll(ctx, batches); err != nil || !o.sync.Load() {
+	if len(batches) == 1 { // most often
+		_, err = batches[0].Core.Append(ctx, batches[0].Blocks...)
+	} else {
+		err = hypercore.AppendAll(ctx, batches)
+	}
+	if err != nil || !o.sync.Load() {
 		return err
 	}
 	for _, b := range batches {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -317,11 +318,19 @@ func (b *bench) mountCat(_ *kind, way string, l load) (out sample, err error) {
 		out.derive(l)
 		return out, err
 	}
-	_, m, err := b.mount(ctx, st.dir)
+	writer, m, err := b.mount(ctx, st.dir)
 	if err != nil {
 		return out, err
 	}
 	defer func() { err = errors.Join(err, m.end()) }()
+	// A store that had peers asks them first how long its cores are; until then
+	// more than appends may change them, and the kernel is not let in.
+	if err := writer.poll(ctx, func() (bool, error) {
+		status, err := writer.client.Status(ctx)
+		return err == nil && !slices.ContainsFunc(status.Cores, func(c control.Core) bool { return c.Held }), err
+	}); err != nil {
+		return out, err
+	}
 	path = filepath.Join(m.path, payloadLog)
 	if _, err := b.readAll(path, l); err != nil {
 		return out, err
@@ -355,7 +364,7 @@ func (b *bench) mountCopy(_ *kind, way string, l load) (out sample, err error) {
 		var reader *server
 		if reader, m, err = b.reader(ctx, st, scratch); err == nil {
 			path = filepath.Join(m.path, st.keys[0], payloadLog)
-			if err = reader.client.Follow(ctx, control.FollowRequest{Key: st.keys[0], Wait: true}); err != nil {
+			if err = reader.client.Follow(ctx, control.FollowRequest{Key: st.keys[0], Wait: true}, quietly); err != nil {
 				err = errors.Join(err, m.end())
 			}
 		}
@@ -396,6 +405,9 @@ func (b *bench) reader(ctx context.Context, st *store, scratch string) (*server,
 	return reader, m, nil
 }
 
+// quietly takes what a long command says of how far it is.
+func quietly(control.Following) error { return nil }
+
 // mountRemote reads the log of another multicore, none of which is here, against
 // the time that a whole copy takes without a mount.
 func (b *bench) mountRemote(_ *kind, way string, l load) (out sample, err error) {
@@ -423,7 +435,7 @@ func (b *bench) mountRemote(_ *kind, way string, l load) (out sample, err error)
 			return b.readAll(filepath.Join(m.path, st.keys[0], payloadLog), l)
 		}
 		began := time.Now()
-		err := reader.client.Follow(ctx, control.FollowRequest{Key: st.keys[0], Wait: true})
+		err := reader.client.Follow(ctx, control.FollowRequest{Key: st.keys[0], Wait: true}, quietly)
 		return map[string]float64{"seconds": time.Since(began).Seconds()}, err
 	})
 	out.derive(l)

@@ -86,7 +86,7 @@ func share(ctx context.Context, all []*server, key string, l load) (out sample, 
 	group, gctx := errgroup.WithContext(ctx)
 	for _, s := range all[1:] {
 		group.Go(func() error {
-			return s.client.Follow(gctx, control.FollowRequest{Key: key, Wait: true}, func(control.Following) error { return nil })
+			return s.client.Follow(gctx, control.FollowRequest{Key: key, Wait: true}, quietly)
 		})
 	}
 	if err := group.Wait(); err != nil {
