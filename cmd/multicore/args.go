@@ -47,6 +47,9 @@ func arrange(args []string, app *cli.App) ([]string, error) {
 		return out, nil
 	}
 	out = append(append(out, a.command.Name), a.after...)
+	if slices.Contains(a.after, "--help") || slices.Contains(a.after, "-h") {
+		return out, nil // cli would take the arguments for the name of a command
+	}
 	if len(a.args) > 0 {
 		out = append(append(out, "--"), a.args...)
 	}

@@ -39,7 +39,7 @@ func TestArrange(t *testing.T) {
 		"umount m":                           "unmount -- m",
 		"get core-3 1 2":                     "get -- core-3 1 2",
 		"mount --help":                       "mount --help",
-		"cat x -h":                           "cat -h -- x",
+		"cat x -h":                           "cat -h",
 		"help mount":                         "help -- mount",
 		"--help":                             "--help",
 		"append help":                        "append -- help",

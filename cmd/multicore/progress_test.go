@@ -195,3 +195,25 @@ func TestE2EProgress(t *testing.T) {
 		t.Errorf("with the blocks on the terminal it shows %q", shown)
 	}
 }
+
+// Colours are for terminals, and for those who want them.
+func TestPaint(t *testing.T) {
+	term := newTerminal(t, 80)
+	for _, tt := range []struct {
+		noColour, term string
+		painted        bool
+	}{{"", "xterm", true}, {"", "dumb", false}, {"1", "xterm", false}} {
+		t.Setenv("NO_COLOR", tt.noColour)
+		t.Setenv("TERM", tt.term)
+		want := "lost"
+		if tt.painted {
+			want = "\x1b[31mlost\x1b[0m"
+		}
+		if got := paint(term.tty, red, "lost"); got != want {
+			t.Errorf("NO_COLOR=%s TERM=%s: %q, want %q", tt.noColour, tt.term, got, want)
+		}
+		if got := paint(new(bytes.Buffer), red, "lost"); got != "lost" {
+			t.Errorf("to a file: %q", got)
+		}
+	}
+}

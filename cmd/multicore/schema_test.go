@@ -19,7 +19,11 @@ import (
 // code that no test expects.
 func checkedMain() {
 	var out io.Writer = os.Stdout
-	if command, ok := printsJSON(os.Args); ok {
+	command, ok := printsJSON(os.Args)
+	if slices.Contains(os.Args, "--daemon") && !isDaemon() {
+		ok = false // the daemon itself prints, to a file that it inherits
+	}
+	if ok {
 		out = &schemaChecker{out: os.Stdout, command: command}
 	}
 	os.Exit(run(os.Args, os.Stdin, out, os.Stderr))

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -293,4 +294,53 @@ func setenv(ts *testscript.TestScript, neg bool, args []string) {
 		value = m[1]
 	}
 	ts.Setenv(args[0], value)
+}
+
+// TestScriptsCoverCommands: the scripts call each command in a right way, with a
+// mistake, and with --json.
+func TestScriptsCoverCommands(t *testing.T) {
+	files, err := filepath.Glob("testdata/script/*.txtar")
+	if err != nil {
+		t.Fatal(err)
+	}
+	app := (&program{}).app()
+	type uses struct{ right, wrong, json bool }
+	seen := map[string]*uses{}
+	for _, c := range app.VisibleCommands() {
+		seen[c.Name] = new(uses)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		script, _, _ := strings.Cut(string(text), "\n-- ")
+		for line := range strings.Lines(script) {
+			words := strings.Fields(strings.ReplaceAll(line, "'", " "))
+			at := slices.Index(words, "multicore")
+			if at < 1 {
+				continue
+			}
+			args := words[at:]
+			wrong := regexp.MustCompile(`^\d+$`).MatchString(words[at-1]) && words[at-1] != "0"
+			name := ""
+			for _, w := range args[1:] {
+				if c := app.Command(w); c != nil {
+					name = c.Name
+					break
+				}
+			}
+			if u := seen[name]; u != nil {
+				u.right = u.right || !wrong
+				u.wrong = u.wrong || wrong
+				_, json := printsJSON(args)
+				u.json = u.json || json
+			}
+		}
+	}
+	for name, u := range seen {
+		if !u.right || !u.wrong || !u.json && name != "help" {
+			t.Errorf("%s: the scripts have %+v", name, *u)
+		}
+	}
 }
