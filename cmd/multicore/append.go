@@ -21,8 +21,9 @@ func (p *program) appendCommand() *cli.Command {
 		Usage:     "append lines from stdin, or from files, to the own multicore",
 		ArgsUsage: "[FILE...]",
 		Description: "Each line is a message, its newline kept: shorter than 5 bytes it goes to core-2,\n" +
-			"else to core-3. What was appended is on the disk when the command returns.\n\n" +
-			example("echo hello | multicore append", "multicore append --block-size 64KiB --core core-3 photo.jpg"),
+			"else to core-3. What was appended is on the disk when the command returns, and is\n" +
+			"fetched by others while mount or serve runs.\n\n" +
+			example("echo hello | multicore append", "tail -f /var/log/syslog | multicore append", "multicore append --block-size 64KiB --core core-3 photo.jpg"),
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "core", Usage: "append all to the core `NAME`", EnvVars: env("core")},
 			&cli.StringFlag{Name: "block-size", Usage: "cut into blocks of `SIZE` in place of lines, for binary data", EnvVars: env("block-size")},

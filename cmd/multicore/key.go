@@ -11,8 +11,8 @@ import (
 func (p *program) keyCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "key",
-		Usage:       "print the main core key, which is the right to read all of the own multicore",
-		Description: example("multicore key"),
+		Usage:       "print the main core key, with which anyone can read all of the own multicore",
+		Description: "This is what you give to those who shall read; it cannot be taken back.\n\n" + example("multicore key", "multicore key | qrencode -t utf8"),
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 0, 0); err != nil {
 				return err

@@ -18,7 +18,7 @@ func (p *program) peersCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "peers",
 		Usage:       "show the connected peers and what passes between us",
-		Description: "With --json one object, to which fields are only ever added.\n\n" + example("multicore peers --watch", "multicore peers --json | jq -r '.peers[].addr'"),
+		Description: "Of each: how it is connected, the time of a round trip, the bytes of replication in\nall and for each second, since when, and how many cores are open at both ends. With --json one\nobject, to which fields are only ever added.\n\n" + example("multicore peers --watch", "multicore peers --json | jq -r '.peers[].addr'"),
 		Flags: []cli.Flag{
 			&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "show them again every second", EnvVars: env("watch")},
 		},

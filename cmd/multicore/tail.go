@@ -12,9 +12,9 @@ import (
 func (p *program) tailCommand() *cli.Command {
 	return &cli.Command{
 		Name:        "tail",
-		Usage:       "print the last blocks of a core or of a multicore, and wait for more",
+		Usage:       "print the last blocks of a core or of a multicore, with -f also those that come",
 		ArgsUsage:   "[PATH]",
-		Description: pathUsage + "\n\n" + example("multicore tail -n 3 core-3", "multicore tail -f KEY"),
+		Description: pathUsage + "\nWith --json one object a block, its bytes as text, or base64 where they are not UTF-8.\n\n" + example("multicore tail -n 3 core-3", "multicore tail -f KEY", "multicore tail -f --json friend | jq -r .text"),
 		Flags: readFlags(
 			&cli.StringFlag{Name: "number", Aliases: []string{"n"}, Usage: "the last `N` blocks of each core, or with +N from block N on", Value: "10", EnvVars: env("number")},
 			&cli.BoolFlag{Name: "follow", Aliases: []string{"f"}, Usage: "wait for more", EnvVars: env("follow")},

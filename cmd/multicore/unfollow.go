@@ -13,7 +13,7 @@ func (p *program) unfollowCommand() *cli.Command {
 		Name:        "unfollow",
 		Usage:       "stop to keep a copy of a multicore up to date",
 		ArgsUsage:   "KEY|NAME",
-		Description: "What is here already stays.\n\n" + example("multicore unfollow friend"),
+		Description: "What is here already stays; multicore purge removes it.\n\n" + example("multicore unfollow friend"),
 		Action: func(c *cli.Context) error {
 			if err := arguments(c, 1, 1); err != nil {
 				return err

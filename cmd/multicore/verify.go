@@ -15,7 +15,7 @@ func (p *program) verifyCommand() *cli.Command {
 		Name:      "verify",
 		Usage:     "read everything that is held and check each hash and signature",
 		ArgsUsage: "[PATH]",
-		Description: "Without PATH all that the store holds. The first bad place of each core is named;\nthe exit code is 5 where something is damaged and was not repaired, or a core\nis frozen because its key has signed two different logs.\n\n" +
+		Description: "Without PATH all that the store holds. The first bad place of each core is named.\nNothing is fetched without --repair. The exit code is 5 where something is damaged\nand was not repaired, or a core is frozen because its key has signed two different\nlogs.\n\n" +
 			example("multicore verify", "multicore verify --repair KEY/core-3"),
 		Flags: readFlags(&cli.BoolFlag{Name: "repair", Usage: "fetch what is damaged from peers again", EnvVars: env("repair")}),
 		Action: func(c *cli.Context) error {
