@@ -72,7 +72,7 @@ func (p *program) follow(c *cli.Context) error {
 			return err
 		}
 	}
-	show := &followShow{program: p, wait: r.Wait, meter: p.meter(p.json)}
+	show := &followShow{program: p, wait: r.Wait, meter: p.meter(p.json), began: time.Now()}
 	defer show.meter.end()
 	return p.with(c.Context, o, func(ctx context.Context, s *session) error {
 		waiting, cancel := s.untilYielded(ctx)
@@ -97,10 +97,15 @@ func (p *program) follow(c *cli.Context) error {
 type followShow struct {
 	*program
 	*meter
-	wait bool
-	last control.Following
-	said string // why nothing comes, as it was noted last
+	wait  bool
+	began time.Time
+	last  control.Following
+	said  string // why nothing comes, as it was told last
 }
+
+// meetTime is how long a follow that waits takes it as natural that no peer has
+// answered yet.
+const meetTime = 3 * time.Second
 
 func (w *followShow) following(f control.Following) error {
 	held, length, missing := f.Blocks()
@@ -118,12 +123,13 @@ func (w *followShow) following(f control.Following) error {
 	if !w.wait {
 		return nil
 	}
+	if time.Since(w.began) < meetTime {
+		stuck = ""
+	}
 	bytes, ofBytes := copied(f.Followed)
 	w.meter.set(progress{blocks: length - min(missing, length), ofBlock: length, bytes: bytes, ofBytes: ofBytes, stuck: stuck})
-	if w.meter == nil && stuck != w.said {
-		if stuck != "" {
-			w.note("%s; waiting for peers that have it", stuck)
-		}
+	if w.meter == nil && stuck != w.said && stuck != "" {
+		w.note("%s; waiting for peers that have it", stuck)
 	}
 	w.said = stuck
 	return nil

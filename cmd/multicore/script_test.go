@@ -117,6 +117,16 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if strconv.Itoa(code) != args[0] {
 		ts.Fatalf("exit code %d, want %s", code, args[0])
 	}
+	// A user sees lines that say whose they are, and of a mistake just one.
+	said := ts.ReadFile("stderr")
+	for line := range strings.Lines(said) {
+		if args[1] == "multicore" && !strings.HasPrefix(line, "multicore: ") && !strings.HasPrefix(line, `{"time":`) {
+			ts.Fatalf("stderr has the line %q", line)
+		}
+	}
+	if code == int(control.Usage) && strings.Count(said, "\n") != 1 {
+		ts.Fatalf("of a mistake it says more than one line")
+	}
 }
 
 // mounted PATH waits until a multicore is mounted there, and answers.
