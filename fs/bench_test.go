@@ -65,22 +65,3 @@ func BenchmarkReadLog(b *testing.B) {
 		}
 	}
 }
-
-func BenchmarkListBlocks(b *testing.B) {
-	a := newMachine(b, true)
-	m := mount(b, "", a.options())
-	blocks := make([]string, 100_000)
-	a.append("core-3", blocks...)
-	b.ReportAllocs()
-	for b.Loop() {
-		d, err := os.Open(m.path("core-3/blocks"))
-		if err != nil {
-			b.Fatal(err)
-		}
-		names, err := d.Readdirnames(-1)
-		if err != nil || len(names) != len(blocks) {
-			b.Fatal(len(names), err)
-		}
-		d.Close()
-	}
-}
