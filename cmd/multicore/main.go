@@ -8,7 +8,9 @@
 // two while it runs, so what it has done is kept outside of the session.
 //
 // args.go lets flags stand anywhere, ui.go holds the rules of output, exit.go
-// those of exit codes.
+// those of exit codes. progress.go shows on a terminal how far long work is;
+// schema.json says what --json prints. Completion and the manual are made of the
+// commands themselves.
 package main
 
 import "os"

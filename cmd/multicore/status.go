@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -81,12 +83,20 @@ func (p *program) describe(out io.Writer, st *control.Status, s *session) {
 			fmt.Fprintf(w, "replicas\t%s all of the own multicore\n", holders(st.FullReplicas))
 		}
 	}
+	shortened := make(map[string]string) // a name in place of a key is a PATH too
+	for _, f := range st.Followed {
+		for _, c := range f.Cores {
+			if core, ok := strings.CutPrefix(c.Path, f.Key); ok && f.Name != "" {
+				shortened[c.Path] = f.Name + core
+			}
+		}
+	}
 	for _, c := range st.Cores {
 		peers := control.Count(c.Peers, "peer")
 		if c.Peers > 0 {
 			peers += ", " + control.Count(c.FullReplicas, "full replica")
 		}
-		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %s%s\n", c.Path, c.HeldBlocks, c.Length, c.ByteLength, peers, p.state(c))
+		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %s%s\n", cmp.Or(shortened[c.Path], c.Path), c.HeldBlocks, c.Length, c.ByteLength, peers, p.state(c))
 	}
 	for _, f := range st.Followed {
 		held, length, _ := f.Blocks()
