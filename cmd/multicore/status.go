@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -83,51 +84,49 @@ func (p *program) describe(out io.Writer, st *control.Status, s *session) {
 			fmt.Fprintf(w, "replicas\t%s all of the own multicore\n", holders(st.FullReplicas))
 		}
 	}
-	shortened := make(map[string]string) // a name in place of a key is a PATH too
+	p.describeCores(w, st)
+	for _, peer := range st.Peers {
+		fmt.Fprintf(w, "peer\t%s\t%s, %.1f ms, %d bytes in, %d out\n", peer.ID, peer.Addr, peer.RTTMillis, peer.ReceivedBytes, peer.SentBytes)
+	}
+}
+
+// describeCores writes of the open cores, the followed multicores, and the cores
+// among both that are frozen.
+func (p *program) describeCores(w io.Writer, st *control.Status) {
+	path := make(map[string]string) // a name in place of a key is a PATH too
+	frozen := slices.Clone(st.Cores)
 	for _, f := range st.Followed {
 		for _, c := range f.Cores {
 			if core, ok := strings.CutPrefix(c.Path, f.Key); ok && f.Name != "" {
-				shortened[c.Path] = f.Name + core
+				path[c.Path] = f.Name + core
 			}
 		}
+		frozen = append(frozen, f.Cores...)
 	}
 	for _, c := range st.Cores {
 		peers := control.Count(c.Peers, "peer")
 		if c.Peers > 0 {
 			peers += ", " + control.Count(c.FullReplicas, "full replica")
 		}
-		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %s%s\n", cmp.Or(shortened[c.Path], c.Path), c.HeldBlocks, c.Length, c.ByteLength, peers, p.state(c))
+		fmt.Fprintf(w, "core\t%s\t%d of %d blocks, %d bytes, %s%s\n", cmp.Or(path[c.Path], c.Path), c.HeldBlocks, c.Length, c.ByteLength, peers, p.state(c))
 	}
 	for _, f := range st.Followed {
 		held, length, _ := f.Blocks()
-		stuck := stall(f)
-		if stuck != "" && st.Node != nil {
-			stuck = "; " + paint(p.out, yellow, stuck)
-		} else {
-			stuck = ""
+		stuck := ""
+		if text := stall(f); text != "" && st.Node != nil {
+			stuck = "; " + paint(p.out, yellow, text)
 		}
 		fmt.Fprintf(w, "follows\t%s\t%s%d of %d blocks, %s all of it%s\n", f.Key, named(f.Name), held, length, holders(f.FullReplicas), stuck)
 	}
 	shown := make(map[string]bool) // a core may be open and followed
-	conflict := func(c control.Core) {
+	for _, c := range frozen {
 		if c.ConflictHeads == nil || shown[c.Path] {
-			return
+			continue
 		}
 		shown[c.Path] = true
 		for _, line := range conflictLines(c.ConflictHeads) {
-			fmt.Fprintf(w, "conflict\t%s\t%s\n", c.Path, paint(p.out, red, line))
+			fmt.Fprintf(w, "conflict\t%s\t%s\n", cmp.Or(path[c.Path], c.Path), paint(p.out, red, line))
 		}
-	}
-	for _, c := range st.Cores {
-		conflict(c)
-	}
-	for _, f := range st.Followed {
-		for _, c := range f.Cores {
-			conflict(c)
-		}
-	}
-	for _, peer := range st.Peers {
-		fmt.Fprintf(w, "peer\t%s\t%s, %.1f ms, %d bytes in, %d out\n", peer.ID, peer.Addr, peer.RTTMillis, peer.ReceivedBytes, peer.SentBytes)
 	}
 }
 
