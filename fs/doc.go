@@ -82,6 +82,10 @@
 // less than what was read. What is cleared stays in the file until nobody has it
 // open or mapped. A mount that was unmounted lazily reads on through the kernel.
 //
+// Other logs it asks us for; of a read of 32 KiB or more it gets the pages of the
+// store's file through a pipe rather than a copy, and they stay there until it has
+// them.
+//
 // The kernel wants one file for all handles of a log, so the first handle decides
 // and the others join it; those that come when the core has holes read through
 // us. Where the core adopts a head that was signed elsewhere, an old copy of an

@@ -64,8 +64,8 @@ type followHandle struct {
 	core     *hypercore.Core
 	growth   *growth
 	unwatch  func()
-	nonblock bool   // it was opened to fail with EAGAIN rather than to wait
-	cut      int    // the kernel may have cut a read of so many bytes into requests
+	nonblock bool // it was opened to fail with EAGAIN rather than to wait
+	cut      int  // the kernel may have cut a read of so many bytes into requests
 
 	mu  sync.Mutex
 	log *hypercore.Snapshot // the log as it was last seen
@@ -121,6 +121,9 @@ func (h *followHandle) some(ctx context.Context, dest []byte, off uint64, log *h
 	}
 	result, no := h.t.read(ctx, h.path, h.core, dest, off)
 	if left, _ := log.Left(); left < log.Length() {
+		if result != nil {
+			result.Done()
+		}
 		return nil, syscall.ESTALE
 	}
 	return result, no

@@ -100,6 +100,11 @@ func (h *logHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Read
 func (t *tree) read(ctx context.Context, path string, c *hypercore.Core, dest []byte, off uint64) (fuse.ReadResult, syscall.Errno) {
 	ctx, cancel := t.wait(ctx)
 	defer cancel()
+	if spliced(len(dest)) {
+		if p, err := c.PagesAt(ctx, len(dest), off); err == nil {
+			return &pagesRead{p}, 0
+		}
+	}
 	n, err := c.ReadAt(ctx, dest, off)
 	if errors.Is(err, hypercore.ErrTruncated) {
 		return fuse.ReadResultData(nil), 0 // as of any file that became shorter

@@ -51,9 +51,11 @@ func (c *core) Trim() error {
 }
 
 func (c *core) PunchAlone(off, n int64) error {
+	c.pages.Lock()
 	err := c.backing(false, func(b Backing) error {
 		return b.Alone(func() error { return b.Punch(off, n) })
 	})
+	c.pages.Unlock()
 	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, os.ErrNotExist) {
 		return c.Punch(off, n)
 	}

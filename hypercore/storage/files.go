@@ -101,6 +101,7 @@ type core struct {
 	files        *coreFiles
 	dir          string
 	blocks, tree descriptor
+	pages        sync.RWMutex // held shared by who uses Pages, and to punch or cut blocks; before blocks.mu
 	deferred     deferred
 	salt         uint64        // tells cores apart in the node cache
 	cached       atomic.Bool   // the node cache may have stretches
@@ -221,6 +222,8 @@ func (c *core) Punch(off, n int64) error {
 	if n <= 0 {
 		return nil
 	}
+	c.pages.Lock()
+	defer c.pages.Unlock()
 	f, err := c.blocks.acquire(false)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -233,7 +236,7 @@ func (c *core) Punch(off, n int64) error {
 }
 
 func (c *core) Cut(blocks int64, nodes uint64) error {
-	if err := c.blocks.cut(blocks); err != nil {
+	if err := c.cutBlocks(blocks); err != nil {
 		return err
 	}
 	size, err := nodeOffset(nodes)
@@ -245,6 +248,12 @@ func (c *core) Cut(blocks int64, nodes uint64) error {
 	c.deferred.forget(func(index uint64) bool { return index >= nodes })
 	defer c.files.nodes.drop(c)
 	return c.tree.cut(size)
+}
+
+func (c *core) cutBlocks(size int64) error {
+	c.pages.Lock()
+	defer c.pages.Unlock()
+	return c.blocks.cut(size)
 }
 
 func (c *core) Sizes() (blocks int64, nodes uint64, err error) {

@@ -58,6 +58,10 @@ type Files interface {
 	// file ends before len(p). A file that does not exist is empty, a hole is
 	// zeros.
 	ReadBlocks(p []byte, off int64) (int, error)
+	// Pages gives the file of blocks for a system call that reads it. Until they
+	// are released nothing in it is punched or cut, so that is to be soon.
+	// errors.ErrUnsupported where it is none of the operating system.
+	Pages() (Pages, error)
 	// WriteBlocks writes all of p. After an error a part of it may be there.
 	WriteBlocks(p []byte, off int64) error
 	// Node reads one node; a hole, a torn node or beyond the end is false.
