@@ -128,6 +128,13 @@ func makeDir(dir string) error {
 // Dir is the absolute path of the store.
 func (s *Store) Dir() string { return s.dir }
 
+// OpenCores counts the cores that are open now.
+func (s *Store) OpenCores() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}
+
 // Flusher flushes the cores of this store.
 func (s *Store) Flusher() *hypercore.Flusher { return s.flusher }
 

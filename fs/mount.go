@@ -55,6 +55,9 @@ type Options struct {
 	MaxMessage  int           // bytes; 0: multicore.DefaultMaxMessage
 	ReadTimeout time.Duration // 0: DefaultReadTimeout
 	Log         *slog.Logger  // nil: slog.Default()
+	// Observe is told of each operation once it has ended, by many goroutines at
+	// once. nil: nobody is, and it costs nothing.
+	Observe func(Operation)
 
 	trace bool // go-fuse logs each request, for tests: with bytes of blocks
 }
@@ -89,7 +92,7 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}()
-	server, err := serve(path, t.rootDir(), t.fuseOptions(), table{readOnly: t.own == nil, allowOther: o.AllowOther})
+	server, err := serve(path, t.rootDir(), t.fuseOptions(), o.Observe, table{readOnly: t.own == nil, allowOther: o.AllowOther})
 	if err != nil {
 		return nil, err
 	}

@@ -32,7 +32,7 @@ func uncutWrite() int {
 }
 
 // serve mounts root at path and serves it; the mount is usable on return.
-func serve(path string, root gofs.InodeEmbedder, o *gofs.Options, t table) (*fuse.Server, error) {
+func serve(path string, root gofs.InodeEmbedder, o *gofs.Options, observe func(Operation), t table) (*fuse.Server, error) {
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		return nil, &unavailableError{reason: cause(err)}
@@ -47,7 +47,15 @@ func serve(path string, root gofs.InodeEmbedder, o *gofs.Options, t table) (*fus
 	if err != nil {
 		return nil, err
 	}
-	server, err := gofs.Mount("/dev/fd/"+strconv.Itoa(fd), root, o)
+	raw := gofs.NewNodeFS(root, o)
+	if observe != nil {
+		raw = &observed{raw, observe}
+	}
+	server, err := fuse.NewServer(raw, "/dev/fd/"+strconv.Itoa(fd), &o.MountOptions)
+	if err == nil {
+		go server.Serve() // ends with the mount
+		err = server.WaitMount()
+	}
 	if err == nil {
 		err = refusePoll(path)
 	}

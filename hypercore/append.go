@@ -207,6 +207,8 @@ func (a *appending) publish() {
 	c.events.add(Event{Kind: Appended, From: a.from.Length, To: tree.Length})
 	c.notify()
 	c.mu.Unlock()
+	c.flusher.counters.blocks.Add(tree.Length - a.from.Length)
+	c.flusher.counters.bytes.Add(a.batch.ByteLength() - a.size)
 	c.flusher.mark(c)
 }
 

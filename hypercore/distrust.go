@@ -122,6 +122,7 @@ func rootAbove(t merkle.Tree, index uint64) (merkle.Node, bool) {
 // eraseDoubtful erases nodes and gives up the blocks whose leaves they are.
 func (c *Core) eraseDoubtful(indexes []uint64) error {
 	c.log.Warn("stored nodes contradict their parents and will be fetched again", "core", c.id.String(), "nodes", indexes)
+	c.flusher.counters.damaged.Add(uint64(len(indexes)))
 	if err := c.files.EraseNodes(indexes); err != nil {
 		return err
 	}

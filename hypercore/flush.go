@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"multicore/hypercore/storage"
 )
@@ -31,6 +32,9 @@ type Flusher struct {
 	flight  *round             // under way; nil where none is
 	running bool               // a goroutine is in run
 	closed  bool
+
+	counters counters
+	rounds   atomic.Pointer[func(Round)] // is told of each round; nil: nobody
 
 	// failed holds the cores that answer ErrFailed, until they are opened anew.
 	failed map[DiscoveryKey]*Core
@@ -191,7 +195,8 @@ func (f *Flusher) run() {
 			c.queued.Store(false) // before the state: see mark
 		}
 		f.mu.Unlock()
-		f.do(r, cores)
+		began := time.Now()
+		f.tell(f.do(r, cores), r, began)
 		f.mu.Lock()
 		f.flight = nil
 		for _, c := range cores {
@@ -205,8 +210,8 @@ func (f *Flusher) run() {
 	f.stopped.Broadcast()
 }
 
-// do is one round.
-func (f *Flusher) do(r *round, cores []*Core) {
+// do is one round; it gives how many of the cores had something to flush.
+func (f *Flusher) do(r *round, cores []*Core) int {
 	snaps := make([]*flushing, 0, len(cores))
 	for _, c := range cores {
 		if s := c.beginFlush(); s != nil {
@@ -222,7 +227,7 @@ func (f *Flusher) do(r *round, cores []*Core) {
 	}()
 	ready := f.prepare(r, snaps)
 	if len(ready) == 0 {
-		return
+		return len(snaps)
 	}
 	err := f.store.Update(func(tx storage.Tx) error {
 		for _, s := range ready {
@@ -234,11 +239,12 @@ func (f *Flusher) do(r *round, cores []*Core) {
 	})
 	if err != nil {
 		f.abandon(r, ready, err)
-		return
+		return len(snaps)
 	}
 	for _, s := range ready {
 		s.publish()
 	}
+	return len(snaps)
 }
 
 // abandon deals with records that were not committed. With a full disk they

@@ -92,6 +92,7 @@ func (c *Core) lose(v view, i uint64, cause error) error {
 	}
 	if c.era == v.era && c.bits.has(i) && c.usableLocked() == nil {
 		c.log.Warn("block is damaged and will be fetched again", "core", c.id.String(), "block", i, "err", cause)
+		c.flusher.counters.damaged.Add(1)
 		c.bits.clear(i, i+1)
 		c.headDirty = true
 		c.events.add(Event{Kind: Damaged, From: i, To: i + 1})

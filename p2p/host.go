@@ -15,6 +15,7 @@ import (
 	libtls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // relaySource gives candidates for relays, as autorelay asks for them.
@@ -22,9 +23,9 @@ type relaySource func(num int) <-chan peer.AddrInfo
 
 // newHost makes the libp2p host, which does not listen yet. nat: ask the router for a port, learn from peers
 // how we are seen, punch holes; relays: where to get relays from, if at all.
-func newHost(key crypto.PrivKey, version string, gate *away, nat bool, relays relaySource, log *slog.Logger) (host.Host, error) {
+func newHost(key crypto.PrivKey, version string, gate *away, nat bool, relays relaySource, metrics prometheus.Registerer, log *slog.Logger) (host.Host, error) {
 	adoptLibraryLog(log)
-	resources, err := newResourceManager()
+	resources, err := newResourceManager(metrics != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -49,9 +50,13 @@ func newHost(key crypto.PrivKey, version string, gate *away, nat bool, relays re
 		libp2p.ConnectionGater(gate),
 		libp2p.SwarmOpts(libswarm.WithDialRanker(rank)),
 		libp2p.Ping(true),
-		libp2p.DisableMetrics(),
 		libp2p.EnableRelay(), // before NoListenAddrs, which would turn it off
 		libp2p.NoListenAddrs,
+	}
+	if metrics != nil {
+		options = append(options, libp2p.PrometheusRegisterer(metrics))
+	} else {
+		options = append(options, libp2p.DisableMetrics())
 	}
 	if nat {
 		options = append(options,

@@ -26,8 +26,9 @@ const (
 
 // newResourceManager bounds what peers can make libp2p hold: it scales with
 // the machine's memory (an eighth of it) and descriptors, as libp2p's own, but
-// lets one peer have hundreds of streams and several connections.
-func newResourceManager() (network.ResourceManager, error) {
+// lets one peer have hundreds of streams and several connections. metrics: it
+// keeps libp2p's.
+func newResourceManager(metrics bool) (network.ResourceManager, error) {
 	limits := rcmgr.DefaultLimits
 	libp2p.SetDefaultServiceLimits(&limits)
 
@@ -53,9 +54,7 @@ func newResourceManager() (network.ResourceManager, error) {
 		rcmgr.BaseLimit{Streams: 16, StreamsInbound: 8, StreamsOutbound: 8, Memory: 64 << 20},
 		rcmgr.BaseLimitIncrease{})
 
-	return rcmgr.NewResourceManager(
-		rcmgr.NewFixedLimiter(limits.AutoScale()),
-		rcmgr.WithMetricsDisabled(),
+	options := []rcmgr.Option{
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: connsPerAddress}},
 			[]rcmgr.ConnLimitPerSubnet{
@@ -77,7 +76,11 @@ func newResourceManager() (network.ResourceManager, error) {
 				},
 			},
 		}),
-	)
+	}
+	if !metrics {
+		options = append(options, rcmgr.WithMetricsDisabled())
+	}
+	return rcmgr.NewResourceManager(rcmgr.NewFixedLimiter(limits.AutoScale()), options...)
 }
 
 var (

@@ -12,7 +12,7 @@ import (
 // TestLimits: many peers behind one address and many streams of one peer are
 // let in, on the smallest machine too; endlessly many are not.
 func TestLimits(t *testing.T) {
-	m, err := newResourceManager()
+	m, err := newResourceManager(false)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -98,7 +98,7 @@ func start(ctx context.Context, o Options, sw swarm) (_ *Node, err error) {
 	if o.DHT == DHTPublic {
 		relays = func(num int) <-chan peer.AddrInfo { return table.Load().relays(num) }
 	}
-	if n.host, err = newHost(key, o.Version, n.away, nat, relays, o.Log); err != nil {
+	if n.host, err = newHost(key, o.Version, n.away, nat, relays, o.Metrics, o.Log); err != nil {
 		return nil, err
 	}
 	n.notListening = append(failures, listen(n.host.Network(), addrs, o.Log)...)

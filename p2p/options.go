@@ -4,6 +4,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"multicore/hypercore/replicate"
 )
 
@@ -44,10 +46,12 @@ type Options struct {
 	HypercoreListen []string
 	HypercorePeers  []string // kept connected
 
-	MDNS     bool         // mDNS and the meeting place on this machine
-	Announce bool         // allow Join to announce
-	Version  string       // of the program, for the user agent
-	Log      *slog.Logger // nil: discarded
+	MDNS     bool   // mDNS and the meeting place on this machine
+	Announce bool   // allow Join to announce
+	Version  string // of the program, for the user agent
+	// Metrics is where libp2p registers its own, once a process; nil: nowhere.
+	Metrics prometheus.Registerer
+	Log     *slog.Logger // nil: discarded
 }
 
 // Status is what a node is doing now.

@@ -82,12 +82,13 @@ func servingFlags() []cli.Flag {
 		readTimeoutFlag(),
 		syncFlag(),
 		logFormatFlag(),
+		&cli.StringFlag{Name: "metrics", Usage: "serve metrics for Prometheus at http://`HOST:PORT`/metrics", EnvVars: env("metrics")},
 		&cli.BoolFlag{Name: "no-peers", Usage: "this store has no newer copy elsewhere: sign without waiting for peers", EnvVars: env("no-peers")},
 	}, networkFlags()...)
 }
 
 func servingOptions(c *cli.Context) (o node.Options, err error) {
-	o = node.Options{Create: true, NoPeers: c.Bool("no-peers")}
+	o = node.Options{Create: true, NoPeers: c.Bool("no-peers"), Metrics: c.String("metrics")}
 	if o.MaxMessage, err = maxMessage(c); err != nil {
 		return o, err
 	}

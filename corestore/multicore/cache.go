@@ -34,6 +34,7 @@ type Cache struct {
 	known bool   // it was measured
 	used  uint64 // then
 	grown uint64 // stored since, about
+	freed uint64 // in all
 }
 
 // recency is when the stretches of a core were last read.
@@ -136,6 +137,15 @@ func (c *Cache) touch(core *hypercore.Core, d hypercore.DiscoveryKey, from, to u
 	r.last = last
 }
 
+// Usage says how many bytes are held only because they were read, about, since
+// they are measured now and then; how many there may be; and how many were
+// cleared since the process started.
+func (c *Cache) Usage() (used, limit, cleared uint64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.used + c.grown, c.limit, c.freed
+}
+
 // When there is more than high, as much is cleared as leaves low.
 func (c *Cache) high() uint64 { return c.limit - c.limit/16 }
 func (c *Cache) low() uint64  { return c.limit - c.limit/8 }
@@ -215,6 +225,9 @@ func (c *Cache) clear(ctx context.Context, list []stretch) (freed uint64, err er
 		}
 		got, err := core.Clear(ctx, list[0].from, list[n-1].to)
 		freed += got.Bytes
+		c.mu.Lock()
+		c.freed += got.Bytes
+		c.mu.Unlock()
 		if err != nil {
 			return freed, err
 		}

@@ -75,7 +75,7 @@ func (r *Remote) stored() (others []hypercore.Key, known bool, err error) {
 	if main := r.Main(); main.Has(0) {
 		block, err := main.Block(0)
 		if err != nil {
-			return nil, false, fmt.Errorf("block 0 of %s: %w", r.key, err)
+			return nil, false, fmt.Errorf("block 0 of main: %w", err)
 		}
 		return r.parse(block), true, nil
 	}
@@ -86,7 +86,7 @@ func (r *Remote) stored() (others []hypercore.Key, known bool, err error) {
 		}
 		known = true
 		if others, err = parseLearned(v); err != nil {
-			return fmt.Errorf("record of the cores of %s: %w", r.key, err)
+			return fmt.Errorf("record of the other cores: %w", err)
 		}
 		return nil
 	})
@@ -158,7 +158,7 @@ func (r *Remote) learn(others []hypercore.Key, record bool) (err error) {
 		if err := r.st.Update(func(tx storage.Tx) error {
 			return tx.Bucket(learnedBucket).Put(r.key[:], value)
 		}); err != nil {
-			return fmt.Errorf("record the cores of %s: %w", r.key, err)
+			return fmt.Errorf("record the other cores: %w", err)
 		}
 	}
 	r.mu.Lock()

@@ -51,7 +51,7 @@ func OpenRemote(st *corestore.Store, sw Swarm, key hypercore.Key) (*Remote, erro
 	main, err := st.OpenKey(key)
 	if err != nil {
 		r.cancel()
-		return nil, fmt.Errorf("open %s: %w", key, err)
+		return nil, fmt.Errorf("open main: %w", err)
 	}
 	r.add([]*corestore.Core{main})
 	others, known, err := r.stored()
@@ -94,7 +94,7 @@ func (r *Remote) Cores(ctx context.Context) ([]Named, error) {
 		return cores, nil
 	}
 	if r.sw == nil {
-		return nil, fmt.Errorf("block 0 of %s is not held: %w", r.key, hypercore.ErrNoPeers)
+		return nil, fmt.Errorf("block 0 of main is not held: %w", hypercore.ErrNoPeers)
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -104,7 +104,7 @@ func (r *Remote) Cores(ctx context.Context) ([]Named, error) {
 		err = ErrClosed
 	}
 	if err != nil {
-		return nil, fmt.Errorf("block 0 of %s: %w", r.key, err)
+		return nil, fmt.Errorf("block 0 of main: %w", err)
 	}
 	cores, _ := r.Known()
 	return cores, nil

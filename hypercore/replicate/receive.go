@@ -148,6 +148,7 @@ func (c *conn) apply(works []work) error {
 		proofs[i] = w.proof
 	}
 	outcomes := works[0].log.ApplyAll(proofs)
+	c.swarm.counters.took(works, outcomes)
 	var err error
 	c.swarm.do(func(m *machine, now time.Time) { err = m.appliedAll(works, outcomes, now) })
 	return err

@@ -200,6 +200,9 @@ func (s *sender) answer(a *served) error {
 			add = s.single
 		}
 		if err := add(a.channel, d); !errors.Is(err, wire.ErrTooLarge) {
+			if err == nil && d.Block != nil {
+				s.conn.swarm.counters.served(len(d.Block.Value))
+			}
 			return err
 		}
 		// A block and a manifest that each fit a frame, and both do not.

@@ -46,6 +46,7 @@ type Swarm struct {
 	logger    *slog.Logger
 	up, down  *rate.Limiter // over all streams; nil: no limit
 	appliers  int           // logs that one stream's answers are given to at a time
+	counters  counters
 
 	attaching sync.Mutex // one Attach or Detach at a time
 
@@ -184,6 +185,8 @@ func (s *Swarm) leave(n *conn) {
 	s.do(func(m *machine, now time.Time) {
 		m.removePeer(n.peer, now)
 		delete(s.conns, n.peer)
+		s.counters.sent += n.meter.sent.Load()
+		s.counters.received += n.meter.received.Load()
 		if len(s.conns) == 0 {
 			close(s.idle)
 		}

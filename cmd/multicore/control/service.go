@@ -221,6 +221,8 @@ type Node struct {
 	Reachability string `json:"reachability"`
 	// NotListening are the addresses that the node was to listen on and does not.
 	NotListening []ListenFailure `json:"not_listening"`
+	// Metrics is HOST:PORT where Prometheus finds them.
+	Metrics *string `json:"metrics"`
 }
 
 // ListenFailure is an address that a node does not listen on.

@@ -45,6 +45,7 @@ var only = map[string]string{
 	"github.com/ipfs/":                "p2p",
 	"filippo.io/edwards25519":         "p2p/secretstream",
 	"go.etcd.io/bbolt":                "hypercore/storage",
+	"github.com/prometheus/":          "cmd/multicore/node",
 	"golang.org/x/time":               "hypercore/replicate",
 	"github.com/urfave/cli/":          "cmd/multicore",
 	"github.com/rogpeppe/go-internal": "cmd/multicore",
@@ -54,6 +55,8 @@ var only = map[string]string{
 var but = map[string][]string{
 	// A bare stream and a bare mount, to compare with.
 	"scripts/bench": {"github.com/libp2p/", "github.com/hanwen/go-fuse/"},
+	// The registry that libp2p registers at.
+	"p2p": {"github.com/prometheus/"},
 }
 
 func TestHouse(t *testing.T) {

@@ -67,6 +67,9 @@ func (n *Node) mount(ctx context.Context, r control.MountRequest) (*mounted, err
 		AllowOther: r.AllowOther, UID: r.UID, GID: r.GID, Umask: r.Umask,
 		MaxMessage: r.MaxMessage, ReadTimeout: r.ReadTimeout, Log: n.log,
 	}
+	if n.metrics != nil {
+		opts.Observe = n.metrics.operation
+	}
 	if opts.MaxMessage <= 0 {
 		opts.MaxMessage = n.opts.MaxMessage
 	}

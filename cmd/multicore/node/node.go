@@ -28,6 +28,7 @@ type Node struct {
 	cache   *multicore.Cache // nil where it is not limited
 	swarm   *replicate.Swarm // nil without a network
 	net     *p2p.Node        // nil without a network
+	metrics *metrics         // nil where nobody wants them
 	started time.Time
 
 	ctx    context.Context // ends when Close begins
@@ -76,12 +77,17 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	if o.ReadTimeout <= 0 {
 		o.ReadTimeout = DefaultReadTimeout
 	}
+	metrics, err := listenMetrics(o.Metrics)
+	if err != nil {
+		return nil, err // before anything is taken from others
+	}
 	st, err := corestore.Open(o.Dir, corestore.Options{Create: o.Create, PrimaryKey: o.PrimaryKey, Log: o.Log})
 	if err != nil {
+		metrics.close()
 		return nil, storeError(o.Dir, err)
 	}
 	n := &Node{
-		opts: o, log: o.Log, store: st, started: time.Now(),
+		opts: o, log: o.Log, store: st, metrics: metrics, started: time.Now(),
 		remotes: map[hypercore.Key]*remote{}, followed: map[hypercore.Key]following{}, purging: map[hypercore.Key]bool{},
 		mounts: map[string]*mounted{}, yielded: make(chan struct{}),
 	}
@@ -124,7 +130,7 @@ func (n *Node) start(ctx context.Context) error {
 			Bootstrap: nw.Bootstrap, Peers: nw.Peers,
 			HypercoreListen: nw.HypercoreListen, HypercorePeers: nw.HypercorePeers,
 			MDNS: nw.MDNS, Announce: nw.Announce,
-			Version: n.opts.Version, Log: n.log,
+			Version: n.opts.Version, Metrics: n.metrics.registerer(), Log: n.log,
 		})
 		if err != nil {
 			return fmt.Errorf("start network: %w", err)
@@ -141,6 +147,9 @@ func (n *Node) start(ctx context.Context) error {
 	}
 	if n.swarm == nil {
 		return nil // nothing to fetch from, so nothing to keep open
+	}
+	if n.metrics != nil {
+		n.metrics.serve(n)
 	}
 	list, err := multicore.List(n.store)
 	if err != nil {
@@ -264,6 +273,7 @@ func (n *Node) close() error {
 	}
 	n.cancel()
 	n.work.Wait()
+	n.metrics.close()
 	if n.net != nil {
 		errs = append(errs, n.net.Close())
 	}

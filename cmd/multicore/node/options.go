@@ -32,6 +32,8 @@ type Options struct {
 	// NoPeers promises that no other copy of this store was ever written
 	// elsewhere: signatures are not held back.
 	NoPeers bool
+	// Metrics is HOST:PORT to serve them on; "": nowhere. Needs a Network.
+	Metrics string
 	// Version is told to peers.
 	Version string
 	Log     *slog.Logger // nil discards

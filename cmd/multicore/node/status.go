@@ -107,6 +107,10 @@ func (n *Node) network(st *control.Status) {
 	if net.NotAnnounced != nil {
 		st.Node.DHT.NotAnnounced = net.NotAnnounced.Error()
 	}
+	if n.metrics != nil {
+		at := n.metrics.addr()
+		st.Node.Metrics = &at
+	}
 	for _, f := range net.NotListening {
 		st.Node.NotListening = append(st.Node.NotListening, control.ListenFailure{Addr: f.Addr, Reason: f.Err.Error(), Taken: f.Taken})
 	}
