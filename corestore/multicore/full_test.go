@@ -98,6 +98,9 @@ func TestDownloadFillsTheDisk(t *testing.T) {
 		}
 		break
 	}
+	if err := rsw.NotStored(log.DiscoveryKey()); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatalf("what is not stored: %v, want %v", err, syscall.ENOSPC)
+	}
 	if err := os.Remove(ballast); err != nil {
 		t.Fatal(err)
 	}
@@ -116,6 +119,9 @@ func TestDownloadFillsTheDisk(t *testing.T) {
 		if b, err := log.Block(i); err != nil || !bytes.Equal(b, bulk(int(i))) {
 			t.Fatalf("block %d: %d bytes, %v", i, len(b), err)
 		}
+	}
+	if err := rsw.NotStored(log.DiscoveryKey()); err != nil {
+		t.Fatalf("all is stored, and not: %v", err)
 	}
 	if n := said.count(pausing); n != 1 || said.count(again) != 1 {
 		t.Fatalf("it said %d times that it pauses, and %d times that it goes on", n, said.count(again))

@@ -204,8 +204,9 @@ func (m *machine) spoil(c *core, err error, now time.Time) {
 		c.broken, c.retryAt = err, now.Add(diskPause)
 		m.watch(c)
 		c.endSpans(err) // who waits is told
-		if !c.paused {  // said once, however often it is tried again
-			c.paused = true
+		said := c.paused != nil
+		c.paused = err
+		if !said { // once, however often it is tried again
 			m.note("core cannot store what peers send, pausing", "core", c.id.String(), "err", err)
 		}
 	}

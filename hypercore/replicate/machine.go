@@ -114,7 +114,7 @@ type core struct {
 	proofs    uint64    // stored so far
 	broken    error     // why nothing is fetched: the log failed, or the disk did not take it
 	retryAt   time.Time // then it is tried again; zero: never
-	paused    bool      // the disk did not take what was sent last, which was said
+	paused    error     // why the disk did not take what was sent last, which was said; nil: it did
 	fetches   map[want]*fetch
 	waiting   []*fetch            // not asked of any peer; some may be over
 	inflight  map[uint64]*request // by block

@@ -94,3 +94,14 @@ func (s *Swarm) LastCame(d hypercore.DiscoveryKey) time.Time {
 	}
 	return came
 }
+
+// NotStored says why what peers sent of a core last was not stored, such as a full
+// disk; nil where it was.
+func (s *Swarm) NotStored(d hypercore.DiscoveryKey) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c := s.machine.cores[d]; c != nil {
+		return c.paused
+	}
+	return nil
+}

@@ -187,8 +187,8 @@ func (m *machine) moved(c *core, e hypercore.Event, now time.Time) {
 		m.cleared(c, e.From, e.To)
 		return
 	case hypercore.Stored:
-		if c.paused {
-			c.paused = false
+		if c.paused != nil {
+			c.paused = nil
 			m.note("core stores again what peers send", "core", c.id.String())
 		}
 		c.came = now

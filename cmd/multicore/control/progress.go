@@ -54,7 +54,10 @@ func (c *Core) Waits() string {
 		text = "stalled, missing "
 	}
 	text += m.ranges() + ", " + Count(c.Peers, "peer")
-	if c.Peers > 0 && m.Sources == 0 {
+	switch {
+	case m.NotStored != "":
+		text += "; not stored: " + m.NotStored
+	case c.Peers > 0 && m.Sources == 0:
 		text += " without them"
 	}
 	return text

@@ -11,6 +11,8 @@ func TestWaits(t *testing.T) {
 		want    string
 		stalled bool
 	}{
+		{Core{Learned: true, Peers: 1, Missing: &Missing{Blocks: 1, Ranges: []Span{{5, 5}}, Sources: 1, Stalled: true, NotStored: "no space left on device"}},
+			"stalled, missing 5, 1 peer; not stored: no space left on device", true},
 		{Core{Learned: true}, "", false},
 		{Core{}, "nothing is known of it yet, 0 peers", true},
 		{Core{Peers: 1}, "nothing is known of it yet, 1 peer", false},

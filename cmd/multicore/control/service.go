@@ -275,6 +275,8 @@ type Missing struct {
 	Sources int `json:"sources"`
 	// Stalled says that nothing came for some seconds.
 	Stalled bool `json:"stalled"`
+	// NotStored says why what came last could not be stored.
+	NotStored string `json:"not_stored,omitempty"`
 }
 
 // ConflictHeads are two heads of one core and fork, both signed by its key, that

@@ -30,6 +30,9 @@ func (n *Node) missing(r *remote, place int, c *hypercore.Core) *control.Missing
 		Sources: n.swarm.Sources(c.DiscoveryKey(), ranges),
 		Stalled: time.Since(n.swarm.LastCame(c.DiscoveryKey())) > stalledAfter,
 	}
+	if err := n.swarm.NotStored(c.DiscoveryKey()); err != nil {
+		m.NotStored = err.Error()
+	}
 	for _, x := range ranges {
 		m.Ranges = append(m.Ranges, control.Span{First: x.From, Last: x.To - 1})
 	}
