@@ -53,6 +53,13 @@ func (c *Core) Append(ctx context.Context, blocks ...[]byte) (uint64, error) {
 	return a.from.Length, nil
 }
 
+// Barrier returns once every append, and every other change of the log, that was
+// under way at the call has ended. Where the disk hangs, so does Barrier.
+func (c *Core) Barrier() {
+	c.write.Lock()
+	defer c.write.Unlock()
+}
+
 // AppendAll appends to several cores of one Flusher, wholly or not at all, as
 // Append does for one. Batches of the same core are joined in order.
 func AppendAll(ctx context.Context, batches []Batch) error {

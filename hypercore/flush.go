@@ -110,6 +110,17 @@ func (f *Flusher) Flush(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// Underway is closed when the round that is being flushed has ended, well or not;
+// nil where none is. It starts nothing and touches no disk.
+func (f *Flusher) Underway() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.flight == nil {
+		return nil
+	}
+	return f.flight.done
+}
+
 // flush is Flush for one core.
 func (f *Flusher) flush(ctx context.Context, c *Core) error {
 	f.mu.Lock()

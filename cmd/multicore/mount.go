@@ -69,6 +69,8 @@ func (p *program) mountCommand() *cli.Command {
 					return err
 				}
 			}
+			m.above = p.newSupervisor()
+			m.options.Watch = m.above.watch()
 			return m.run(c.Context)
 		},
 	}

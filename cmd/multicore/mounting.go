@@ -39,12 +39,14 @@ type mounting struct {
 	options node.Options // of the process, if it is this one
 	unheard []string     // flags that another process does not hear of
 	logFile *os.File     // of a daemon
-	usable  bool         // it was mounted once, and that was said
+	above   *supervisor
+	usable  bool // it was mounted once, and that was said
 }
 
 // run returns once somebody unmounted it, after a signal, or where it cannot be
 // mounted.
 func (m *mounting) run(ctx context.Context) error {
+	defer context.AfterFunc(ctx, m.above.stopping)()
 	for {
 		err := m.once(ctx)
 		switch {
@@ -79,13 +81,14 @@ func (m *mounting) once(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	told := func() {} // ends what tells of the reach of the key
+	told := func() {} // ends what tells while it is mounted
 	defer func() { told() }()
 	err = s.Mount(ctx, m.request, func(at control.Mount) error {
 		if !s.held() {
 			if err := visible(at.Path, s.client.PID()); err != nil {
 				return err
 			}
+			told = m.above.watchOther(ctx, s.client)
 			return m.mounted(at)
 		}
 		if err := m.mounted(at); err != nil {
@@ -98,18 +101,29 @@ func (m *mounting) once(ctx context.Context) (err error) {
 		told = m.tellReachable(ctx, s.node, m.options.Network, []hypercore.Key{shown})
 		return nil
 	})
-	if err != nil || !s.held() {
-		return err
+	if err == nil && s.held() {
+		err = m.outlast(ctx, s.node)
 	}
-	return m.outlast(ctx, s.node)
+	if err == nil {
+		m.above.stopping()
+	}
+	return err
 }
 
-// mounted says, the first time, that the mount is usable.
+// mounted says that the mount is usable, to the user the first time alone.
 func (m *mounting) mounted(at control.Mount) error {
-	if m.usable {
-		return nil
+	if !m.usable {
+		m.usable = true
+		if err := m.tell(at); err != nil {
+			return err
+		}
 	}
-	m.usable = true
+	m.above.ready("mounted on " + at.Path)
+	return nil
+}
+
+// tell says it to the user, and lets go of the terminal where that is asked for.
+func (m *mounting) tell(at control.Mount) error {
 	if err := m.print(at); err != nil {
 		return err
 	}

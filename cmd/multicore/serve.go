@@ -30,7 +30,8 @@ func (p *program) serveCommand() *cli.Command {
 			if err := p.setLogFormat(c); err != nil {
 				return err
 			}
-			o.Stay = true
+			above := p.newSupervisor()
+			o.Stay, o.Watch = true, above.watch()
 			s, err := p.takeOver(c.Context, o)
 			if err != nil {
 				return err
@@ -65,7 +66,9 @@ func (p *program) serveCommand() *cli.Command {
 			}
 			p.note("serving %s", p.store)
 			defer p.tellReachable(c.Context, s.node, o.Network, s.node.Served())()
+			above.ready("serving " + p.store)
 			<-c.Context.Done()
+			above.stopping()
 			return nil
 		},
 	}

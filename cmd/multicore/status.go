@@ -68,6 +68,9 @@ func (p *program) describe(out io.Writer, st *control.Status, s *session) {
 	default:
 		fmt.Fprintf(w, "process\t%d\n", s.client.PID())
 	}
+	if st.Stuck != "" {
+		fmt.Fprintf(w, "stuck\t%s; the disk or the file system below the store may not answer\n", st.Stuck)
+	}
 	for _, m := range st.Mounts {
 		fmt.Fprintf(w, "mounted\t%s\t%s\n", m.Path, m.Key)
 	}

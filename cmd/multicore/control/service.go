@@ -194,8 +194,11 @@ type MountRequest struct {
 // Status is the object of `multicore status --json`, version 1. Fields are
 // only added.
 type Status struct {
-	V        int        `json:"v"`
-	MainKey  *string    `json:"main_key"`
+	V       int     `json:"v"`
+	MainKey *string `json:"main_key"`
+	// Stuck says what in the store does not end, as with a disk that does not
+	// answer; what is not known for that is left out.
+	Stuck    string     `json:"stuck,omitempty"`
 	Mounts   []Mount    `json:"mounts"`
 	Node     *Node      `json:"node"`
 	Cores    []Core     `json:"cores"`

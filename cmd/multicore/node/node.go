@@ -48,6 +48,10 @@ type Node struct {
 	mounts  map[string]*mounted // by absolute path
 	closing bool                // no mount is made any more
 
+	watchdog *watchdog     // nil where it is not watched
+	unwatch  func()        // ends it
+	asking   chan struct{} // holds a value while somebody is at askStore
+
 	yieldOnce sync.Once
 	yielded   chan struct{}
 	closeOnce sync.Once
@@ -89,14 +93,27 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 	n := &Node{
 		opts: o, log: o.Log, store: st, metrics: metrics, started: time.Now(),
 		remotes: map[hypercore.Key]*remote{}, followed: map[hypercore.Key]following{}, purging: map[hypercore.Key]bool{},
-		mounts: map[string]*mounted{}, yielded: make(chan struct{}),
+		mounts: map[string]*mounted{}, yielded: make(chan struct{}), asking: make(chan struct{}, 1), unwatch: func() {},
 	}
 	n.ctx, n.cancel = context.WithCancel(context.Background())
+	if !o.Short {
+		n.startWatchdog()
+	}
 	if err := n.start(ctx); err != nil {
 		n.Close()
 		return nil, coded(err)
 	}
 	return n, nil
+}
+
+// startWatchdog watches the store until unwatch is called: longer than n.ctx
+// lasts, for what is flushed at the end may be stuck too.
+func (n *Node) startWatchdog() {
+	ctx, cancel := context.WithCancel(context.Background())
+	n.watchdog = newWatchdog(n.log, n.opts.Watch, n.looksAt()...)
+	var work sync.WaitGroup
+	work.Go(func() { n.watchdog.run(ctx) })
+	n.unwatch = sync.OnceFunc(func() { cancel(); work.Wait() })
 }
 
 func (n *Node) start(ctx context.Context) error {
@@ -274,6 +291,10 @@ func (n *Node) close() error {
 	n.cancel()
 	n.work.Wait()
 	n.metrics.close()
+	select {
+	case n.asking <- struct{}{}: // for good
+	case <-time.After(statusPatience): // it is stuck
+	}
 	if n.net != nil {
 		errs = append(errs, n.net.Close())
 	}
@@ -284,6 +305,7 @@ func (n *Node) close() error {
 	if own := n.current(); own != nil {
 		errs = append(errs, own.Close())
 	}
+	n.unwatch() // before the database is closed under it
 	errs = append(errs, n.store.Close())
 	return errors.Join(errs...)
 }

@@ -21,6 +21,8 @@ type Options struct {
 	Short bool
 	// Stay marks a process that goes on when its last mountpoint is unmounted.
 	Stay bool
+	// Watch is told whether the store answers. A short command is not watched.
+	Watch Watch
 	// Network is nil for a process that speaks to nobody.
 	Network *Network
 	// MaxMessage bounds a message in bytes; 0 is 8 MiB.

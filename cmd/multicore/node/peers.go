@@ -54,9 +54,16 @@ func (n *Node) peers(net p2p.Status) []control.PeerDetail {
 // paths names the cores that are open, own and others.
 func (n *Node) paths() map[hypercore.Key]string {
 	paths := map[hypercore.Key]string{}
+	n.eachOpen(func(path string, c *hypercore.Core) { paths[c.Key()] = path })
+	return paths
+}
+
+// eachOpen visits the cores that are open, with their paths, own ones last. It
+// does not wait for those that are being opened.
+func (n *Node) eachOpen(visit func(path string, c *hypercore.Core)) {
 	name := func(prefix string, cores []multicore.Named) {
 		for _, c := range cores {
-			paths[c.Core.Key()] = prefix + c.Name
+			visit(prefix+c.Name, c.Core)
 		}
 	}
 	n.mu.Lock()
@@ -81,5 +88,4 @@ func (n *Node) paths() map[hypercore.Key]string {
 		known, _ := own.Known()
 		name("", known)
 	}
-	return paths
 }

@@ -5,46 +5,121 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"multicore/cmd/multicore/control"
 	"multicore/hypercore"
 	"multicore/p2p"
 )
 
-// Status implements control.Service.
+// statusPatience is how long a status waits for the store before it does without.
+const statusPatience = 5 * time.Second
+
+// Status implements control.Service. Where the store does not answer it says so,
+// and has no cores.
 func (n *Node) Status(ctx context.Context) (*control.Status, error) {
-	followed, err := n.List(ctx)
-	if err != nil {
-		return nil, err
-	}
-	st := &control.Status{V: 1, Mounts: []control.Mount{}, Cores: []control.Core{}, Followed: followed, Peers: []control.Peer{}}
-	if own := n.current(); own != nil {
-		key := own.Key().String()
-		st.MainKey = &key
-		cores, _ := own.Known()
-		for _, c := range cores {
-			st.Cores = append(st.Cores, n.core(c.Name, c.Core))
-		}
-		st.FullReplicas = n.fullReplicas(st.Cores)
-	}
+	st := &control.Status{V: 1, Mounts: []control.Mount{}, Cores: []control.Core{}, Followed: []control.Followed{}, Peers: []control.Peer{}}
 	n.mu.Lock()
+	own := n.own
 	for _, m := range n.mounts {
 		st.Mounts = append(st.Mounts, m.status())
 	}
-	open := slices.Collect(maps.Keys(n.remotes))
 	n.mu.Unlock()
 	slices.SortFunc(st.Mounts, func(a, b control.Mount) int { return strings.Compare(a.Path, b.Path) })
-	slices.SortFunc(open, func(a, b hypercore.Key) int { return bytes.Compare(a[:], b[:]) })
-	for _, key := range open {
-		st.Cores = append(st.Cores, n.coresOf(key)...)
+	if own != nil {
+		key := own.Key().String()
+		st.MainKey = &key
+	}
+	if n.watchdog != nil {
+		st.Stuck = n.watchdog.state()
+	}
+	got, err := n.askStore(ctx)
+	switch {
+	case errors.Is(err, errStuck):
+		if st.Stuck == "" {
+			st.Stuck = fmt.Sprintf("a read of the store takes longer than %v", statusPatience)
+		}
+	case err != nil:
+		return nil, err
+	default:
+		st.Cores, st.Followed, st.Peers, st.FullReplicas = got.cores, got.followed, got.peers, got.fullReplicas
 	}
 	if n.net != nil {
-		n.network(st)
+		st.Node = n.network()
 	}
 	return st, nil
+}
+
+// errStuck is when the store does not answer in time.
+var errStuck = errors.New("the store does not answer")
+
+// described is what the store knows.
+type described struct {
+	cores    []control.Core
+	followed []control.Followed
+	peers    []control.Peer
+	// fullReplicas counts the peers that hold all of the own multicore.
+	fullReplicas int
+	err          error
+}
+
+// askStore asks the store for its cores, but not for longer than statusPatience.
+// What takes longer goes on, and is the last one that is asked until it ends.
+func (n *Node) askStore(ctx context.Context) (*described, error) {
+	late := time.NewTimer(statusPatience)
+	defer late.Stop()
+	select {
+	case n.asking <- struct{}{}:
+	case <-late.C:
+		return nil, errStuck
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	got := make(chan *described, 1)
+	go func() {
+		defer func() { <-n.asking }()
+		got <- n.describeStore(ctx)
+	}()
+	select {
+	case d := <-got:
+		return d, d.err
+	case <-late.C:
+		return nil, errStuck
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (n *Node) describeStore(ctx context.Context) *described {
+	d := &described{cores: []control.Core{}, peers: []control.Peer{}}
+	if d.followed, d.err = n.List(ctx); d.err != nil {
+		return d
+	}
+	if own := n.current(); own != nil {
+		cores, _ := own.Known()
+		for _, c := range cores {
+			d.cores = append(d.cores, n.core(c.Name, c.Core))
+		}
+		d.fullReplicas = n.fullReplicas(d.cores)
+	}
+	n.mu.Lock()
+	open := slices.Collect(maps.Keys(n.remotes))
+	n.mu.Unlock()
+	slices.SortFunc(open, func(a, b hypercore.Key) int { return bytes.Compare(a[:], b[:]) })
+	for _, key := range open {
+		d.cores = append(d.cores, n.coresOf(key)...)
+	}
+	if n.net != nil {
+		for _, p := range n.peers(n.net.Status()) {
+			d.peers = append(d.peers, p.Peer)
+		}
+	}
+	return d
 }
 
 // core describes one core; it is also what info.json holds.
@@ -99,34 +174,32 @@ func (n *Node) coresOf(key hypercore.Key) []control.Core {
 	return out
 }
 
-func (n *Node) network(st *control.Status) {
+func (n *Node) network() *control.Node {
 	net := n.net.Status()
-	st.Node = &control.Node{PeerID: net.PeerID, Addrs: net.Addrs,
+	out := &control.Node{PeerID: net.PeerID, Addrs: net.Addrs,
 		DHT:          control.DHT{Mode: string(net.DHT), RoutingTable: net.RoutingTable, Announce: net.Announce && net.DHT != p2p.DHTOff},
 		Reachability: net.Reachability, NotListening: []control.ListenFailure{}}
 	if net.NotAnnounced != nil {
-		st.Node.DHT.NotAnnounced = net.NotAnnounced.Error()
+		out.DHT.NotAnnounced = net.NotAnnounced.Error()
 	}
 	if n.metrics != nil {
 		at := n.metrics.addr()
-		st.Node.Metrics = &at
+		out.Metrics = &at
 	}
 	for _, f := range net.NotListening {
-		st.Node.NotListening = append(st.Node.NotListening, control.ListenFailure{Addr: f.Addr, Reason: f.Err.Error(), Taken: f.Taken})
+		out.NotListening = append(out.NotListening, control.ListenFailure{Addr: f.Addr, Reason: f.Err.Error(), Taken: f.Taken})
 	}
-	if st.Node.Addrs == nil {
-		st.Node.Addrs = []string{}
+	if out.Addrs == nil {
+		out.Addrs = []string{}
 	}
 	if net.HypercoreTCP != "" {
-		st.Node.HypercoreTCP = &net.HypercoreTCP
+		out.HypercoreTCP = &net.HypercoreTCP
 	}
 	if !net.LastProvide.IsZero() {
 		at := net.LastProvide.UTC()
-		st.Node.DHT.LastProvide = &at
+		out.DHT.LastProvide = &at
 	}
-	for _, p := range n.peers(net) {
-		st.Peers = append(st.Peers, p.Peer)
-	}
+	return out
 }
 
 // statusJSON and coreJSON are status.json and info.json of a mount.
