@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +37,10 @@ func printsJSON(args []string) (command string, ok bool) {
 		return "", false
 	}
 	at := slices.IndexFunc(arranged[1:], func(a string) bool { return !strings.HasPrefix(a, "-") })
-	if at < 0 || arranged[1+at] == "help" || !slices.Contains(arranged[:1+at], "--json") {
+	if at < 0 || arranged[1+at] == "help" {
+		return "", false
+	}
+	if json, _ := strconv.ParseBool(os.Getenv("MULTICORE_JSON")); !json && !slices.Contains(arranged[:1+at], "--json") {
 		return "", false
 	}
 	return arranged[1+at], true
@@ -114,6 +118,18 @@ func fitsSchema(name string, text []byte) error {
 		return err
 	}
 	return s.Validate(v)
+}
+
+// What the tests check is found however it is called.
+func TestPrintsJSON(t *testing.T) {
+	for line, want := range map[string]string{
+		"--json status": "status", "status --json": "status", "--store x get core-3 1 --json": "get", "umount m --json": "unmount",
+		"status": "", "append -- --json": "", "help --json": "", "status --json --help": "", "--json": "", "__complete status --json": "", "statsu --json": "",
+	} {
+		if got, ok := printsJSON(append([]string{"multicore"}, strings.Fields(line)...)); got != want || ok != (want != "") {
+			t.Errorf("%s: %q, %v, want %q", line, got, ok, want)
+		}
+	}
 }
 
 // TestSchemas: each command has a schema that stands alone and is valid, and what

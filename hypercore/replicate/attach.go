@@ -94,6 +94,7 @@ func (a *Attachment) SetSelection(s Selection) {
 	limit := s.compile()
 	a.swarm.do(func(m *machine, now time.Time) {
 		a.state.limit = limit
+		a.core.came = now
 		m.reset(a.core, now)
 		if a.state.download && slices.Contains(a.core.attached, &a.state) {
 			m.unwish(a.core, extent{0, math.MaxUint64}, now)

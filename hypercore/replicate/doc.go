@@ -18,6 +18,9 @@
 // moves with the end, and by blocks that were cleared. What is left out is asked
 // for only where somebody reads it.
 //
+// CorePeers, FullReplicas and Sources count the peers that have something; LastCame
+// and NotStored tell a download that goes on from one that has stalled.
+//
 // # Who learns what
 //
 // Opening a core on a stream takes its discovery key and a capability, which
