@@ -104,6 +104,11 @@ func (f *blockFile) setAttr(a *fuse.Attr, size uint64) {
 	f.t.setAttr(a, fileMode, size, time.Unix(0, 0))
 }
 
+// sizeWait is how long a stat of a block may wait for its size: what lists a
+// directory must not stop at each of many, where a peer is slow or gone and that is
+// not known yet.
+const sizeWait = 2 * time.Second
+
 // Getattr asks a peer for the size where it is not known here, but only one
 // that is connected already.
 func (f *blockFile) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.AttrOut) syscall.Errno {
@@ -120,7 +125,9 @@ func (f *blockFile) Getattr(ctx context.Context, _ gofs.FileHandle, out *fuse.At
 		if s := c.Source(); s == nil || !s.Connected() {
 			return syscall.EHOSTUNREACH
 		}
-		_, size, err = c.Extent(ctx, f.index)
+		soon, cancel := context.WithTimeout(ctx, sizeWait)
+		defer cancel()
+		_, size, err = c.Extent(soon, f.index)
 	}
 	if err != nil {
 		return f.t.fail(f.path, err)

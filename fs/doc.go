@@ -35,9 +35,13 @@
 //   - log, follow, blocks, length, byte-length, info.json and the listing of a core
 //     wait until its length was learned. An unknown log is never shown as an empty one.
 //   - stat of a block whose size is not known here asks a peer for that one node
-//     of the tree, and fails at once where no peer is connected.
+//     of the tree, for two seconds at most, and fails at once where no peer is
+//     connected.
 //   - Opening a block that is not here fetches it; so does reading log, for the
-//     blocks that are read.
+//     blocks that are read. A block that is open and was cleared here meanwhile is
+//     ESTALE where the kernel remembers nothing of it: reads through the kernel's
+//     cache could not be interrupted. Pages of a mapped log are waited for all the
+//     same; what then ends the wait at once is a signal that ends the program.
 //
 // A wait ends after Options.ReadTimeout with ETIMEDOUT, or EHOSTUNREACH where no
 // peer was ever reached; with EINTR when the program gets a signal; with ENOTCONN

@@ -64,7 +64,7 @@ func (n *Node) keepConnected(ctx context.Context, s static, wanted func() bool) 
 	wait := backoff{min: redialMin, max: redialMax}
 	told := false
 	for ctx.Err() == nil {
-		changed := n.links.conns.next()
+		changed, network := n.links.conns.next(), n.network.next()
 		var delay time.Duration
 		switch {
 		case s.id != "" && n.connected(s.id), wanted != nil && !wanted():
@@ -85,8 +85,11 @@ func (n *Node) keepConnected(ctx context.Context, s static, wanted func() bool) 
 				n.log.Info("peer not reached, still trying", "peer", s.String(), "err", oneLine(err))
 			}
 		}
-		if !pause(ctx, delay, changed) {
+		if !pause(ctx, delay, changed, network) {
 			return
+		}
+		if beaten(network) {
+			wait.reset()
 		}
 	}
 }
@@ -159,13 +162,34 @@ func (n *Node) connected(p peer.ID) bool {
 
 // found is a bounded set of dials to peers that discovery came upon.
 type found struct {
-	mu      sync.Mutex
-	dialing map[peer.ID]bool
-	slots   chan struct{}
+	mu        sync.Mutex
+	dialing   map[peer.ID]bool
+	redialing map[peer.ID]bool // see redial
+	slots     chan struct{}
 }
 
 func newFound() *found {
-	return &found{dialing: make(map[peer.ID]bool), slots: make(chan struct{}, dialsAtOnce)}
+	return &found{
+		dialing: make(map[peer.ID]bool), redialing: make(map[peer.ID]bool),
+		slots: make(chan struct{}, dialsAtOnce),
+	}
+}
+
+// begin puts a peer in a set; false where it is there, or too many are.
+func (f *found) begin(set map[peer.ID]bool, p peer.ID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if set[p] || len(set) >= dialsQueued {
+		return false
+	}
+	set[p] = true
+	return true
+}
+
+func (f *found) end(set map[peer.ID]bool, p peer.ID) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(set, p)
 }
 
 // dialFound connects to a peer in the background, unless it is connected,
@@ -175,18 +199,11 @@ func (n *Node) dialFound(info peer.AddrInfo, source string) {
 		return
 	}
 	f := n.found
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.dialing[info.ID] || len(f.dialing) >= dialsQueued {
+	if !f.begin(f.dialing, info.ID) {
 		return
 	}
-	f.dialing[info.ID] = true
 	n.spawn(func() {
-		defer func() {
-			f.mu.Lock()
-			delete(f.dialing, info.ID)
-			f.mu.Unlock()
-		}()
+		defer f.end(f.dialing, info.ID)
 		select {
 		case f.slots <- struct{}{}:
 			defer func() { <-f.slots }()

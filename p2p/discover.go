@@ -262,7 +262,7 @@ func (v *discovery) slot(ctx context.Context) bool {
 func (v *discovery) find(ctx context.Context, d hypercore.DiscoveryKey, c cid.Cid) {
 	wait := backoff{min: v.findMin, max: v.findMax}
 	for {
-		grown, changed := v.grown.next(), v.n.links.changed.next()
+		grown, network, changed := v.grown.next(), v.n.network.next(), v.n.links.changed.next()
 		delay := v.findMax
 		if peers, _ := v.swarm.CorePeers(d); peers < peerTarget && v.size() > 0 {
 			if !v.slot(ctx) {
@@ -272,15 +272,16 @@ func (v *discovery) find(ctx context.Context, d hypercore.DiscoveryKey, c cid.Ci
 			<-v.slots
 			delay = wait.next()
 		}
-		if !v.rest(ctx, delay, grown, changed, d, &wait) || !pause(ctx, v.findGap) {
+		if !v.rest(ctx, delay, grown, network, changed, d, &wait) || !pause(ctx, v.findGap) {
 			return
 		}
 	}
 }
 
-// rest waits for the next search: for delay, or until the table grew, or until
-// a peer of the core was lost, which also make the searches frequent again.
-func (v *discovery) rest(ctx context.Context, delay time.Duration, grown, changed <-chan struct{}, d hypercore.DiscoveryKey, wait *backoff) bool {
+// rest waits for the next search: for delay, or until the table grew, the network
+// changed, or a peer of the core was lost, which also make the searches frequent
+// again.
+func (v *discovery) rest(ctx context.Context, delay time.Duration, grown, network, changed <-chan struct{}, d hypercore.DiscoveryKey, wait *backoff) bool {
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	before, _ := v.swarm.CorePeers(d)
@@ -291,6 +292,9 @@ func (v *discovery) rest(ctx context.Context, delay time.Duration, grown, change
 		case <-timer.C:
 			return true
 		case <-grown:
+			wait.reset()
+			return true
+		case <-network:
 			wait.reset()
 			return true
 		case <-changed:

@@ -44,6 +44,14 @@
 // of one user on one machine; the addresses given as bootstrap and peers; and
 // the last peers that proved a core.
 //
+// # When the network goes
+//
+// The kernel says when a link, an address or a route comes or goes. Connections
+// that nothing can come through any more are closed at once, and whatever waits to
+// dial or to search begins anew. A peer that falls silent, while the network looks
+// as it did, is pinged, and dropped if it does not answer: a few seconds after it
+// was asked for something, or after it should have sent a sign of life.
+//
 // # Trust
 //
 // Everything that peers say is bounded: streams and connections by libp2p's

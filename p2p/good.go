@@ -15,7 +15,8 @@ const (
 	goodAddrsMax = 8  // addresses of one
 	goodFor      = 90 * 24 * time.Hour
 	goodRenew    = time.Hour // a peer seen again is noted at most so often
-	goodTries    = 6         // dials to one that was lost
+	goodTries    = 6         // dials to one that was good before
+	lostTries    = 64        // to one that was lost, about an hour
 )
 
 // goodPeer is a peer that proved a core, as Settings keeps it.
@@ -103,7 +104,7 @@ func (n *Node) startGoodPeers(sw swarm) {
 		for _, p := range g.all {
 			if info, ok := p.info(); ok {
 				n.dialFound(info, "good peers")
-				n.redial(info)
+				n.redial(info, goodTries)
 			}
 		}
 		present := make(map[peer.ID]bool)
@@ -125,7 +126,7 @@ func (n *Node) startGoodPeers(sw swarm) {
 			}
 			for id := range present {
 				if !now[id] {
-					n.redial(n.host.Peerstore().PeerInfo(id))
+					n.redial(n.host.Peerstore().PeerInfo(id), lostTries)
 				}
 			}
 			present = now
@@ -158,15 +159,24 @@ func (n *Node) describe(id peer.ID) goodPeer {
 	return p
 }
 
-// redial tries to get a lost good peer back for a while, and gets it back too
-// where it is lost again in that while; the other loops find it when it comes
-// back later, or elsewhere.
-func (n *Node) redial(info peer.AddrInfo) {
+// redial tries to get a good peer back for a while, and gets it back too where it
+// is lost again in that while; the other loops find it when it comes back later,
+// or elsewhere. Where the network changes it begins anew.
+func (n *Node) redial(info peer.AddrInfo, tries int) {
+	if !n.found.begin(n.found.redialing, info.ID) {
+		return
+	}
 	n.spawn(func() {
+		defer n.found.end(n.found.redialing, info.ID)
 		wait := backoff{min: redialMin, max: redialMax}
-		for range goodTries {
-			if !pause(n.ctx, wait.next()) || n.away.has(info.ID) {
+		for left := tries; left > 0; left-- {
+			network := n.network.next()
+			if !pause(n.ctx, wait.next(), network) || n.away.has(info.ID) {
 				return
+			}
+			if beaten(network) {
+				wait.reset()
+				left = tries
 			}
 			if n.connected(info.ID) {
 				continue

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,11 +22,12 @@ import (
 )
 
 const (
-	hypercoreConns      = 256       // that others opened, in all
-	hypercorePerAddress = 64        // of them from one address, loopback aside
-	hypercoreNewcomers  = 64        // of them in the handshake
-	hypercoreStrangers  = 16        // of these from one address, loopback aside
-	hypercoreUnsent     = 256 << 10 // bytes that the kernel takes before they can leave
+	hypercoreConns      = 256              // that others opened, in all
+	hypercorePerAddress = 64               // of them from one address, loopback aside
+	hypercoreNewcomers  = 64               // of them in the handshake
+	hypercoreStrangers  = 16               // of these from one address, loopback aside
+	hypercoreUnsent     = 256 << 10        // bytes that the kernel takes before they can leave
+	hypercoreUnheard    = 15 * time.Second // since what left last was said to have come
 	hypercoreTransport  = "hypercore-tcp"
 )
 
@@ -36,6 +38,8 @@ type javascript struct {
 	log    *slog.Logger
 	static *secretstream.KeyPair // one for all streams, to know ourselves by
 	away   *away                 // by the IP address, in place of an id
+
+	network *pulse // of the node
 
 	mu        sync.Mutex
 	accepted  map[string]int    // open streams by IP address
@@ -69,7 +73,7 @@ func (n *Node) startJavaScript(sw swarm) error {
 		return err
 	}
 	j := &javascript{
-		swarm: sw, log: n.log, static: static, away: newAway(),
+		swarm: sw, log: n.log, static: static, away: newAway(), network: &n.network,
 		accepted: make(map[string]int), newcomers: make(map[string]int), peers: make(map[string]secret),
 	}
 	n.javascript = j
@@ -193,6 +197,7 @@ func (j *javascript) keep(ctx context.Context, addr string) {
 	told := false
 	for ctx.Err() == nil {
 		var since time.Time
+		network := j.network.next()
 		err := j.dial(ctx, addr, func() { since = time.Now() })
 		lived := !since.IsZero()
 		delay := wait.next()
@@ -200,7 +205,7 @@ func (j *javascript) keep(ctx context.Context, addr string) {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, replicate.ErrMisbehaved): // the swarm has told why
-			delay = awayFor
+			delay, network = awayFor, nil
 		case lived && time.Since(since) >= reopenGood:
 			wait.reset()
 			delay = wait.next()
@@ -213,8 +218,23 @@ func (j *javascript) keep(ctx context.Context, addr string) {
 			told = true
 			j.log.Info("peer not reached, still trying", "peer", addr, "err", err)
 		}
-		if !pause(ctx, delay) {
+		if !pause(ctx, delay, network) {
 			return
+		}
+		if beaten(network) {
+			wait.reset()
+		}
+	}
+}
+
+// closeCutOff closes the streams whose packets cannot leave.
+func (j *javascript) closeCutOff(working []netip.Addr) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, s := range j.peers {
+		local, remote := s.LocalAddr().(*net.TCPAddr).AddrPort().Addr(), s.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+		if !remote.IsLinkLocalUnicast() && unreachable(local.Unmap(), remote.Unmap(), working) {
+			s.Close() // ends the stream
 		}
 	}
 }
@@ -289,11 +309,13 @@ func (j *javascript) status() (addr string, peers []Peer) {
 
 // keepLittleUnsent has the kernel take only what can soon leave: what waits here
 // can still be put in another order, and a peer that reads slowly is seen to
-// read, where megabytes would have to leave before the next piece is taken.
+// read, where megabytes would have to leave before the next piece is taken. What
+// left, and nobody says that it came, ends the connection soon.
 func keepLittleUnsent(c *net.TCPConn) {
 	if raw, err := c.SyscallConn(); err == nil {
 		raw.Control(func(fd uintptr) {
 			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, hypercoreUnsent)
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(hypercoreUnheard.Milliseconds()))
 		})
 	}
 }

@@ -29,7 +29,7 @@ type mdnsNotifee struct{ n *Node }
 func (m mdnsNotifee) HandlePeerFound(info peer.AddrInfo) { m.n.dialFound(info, "mdns") }
 
 // startMDNS runs mDNS for as long as the node lives: anew whenever the
-// addresses changed, since what it answers is fixed when it starts, and not at
+// addresses or the network changed, since what it answers is fixed when it starts, and not at
 // all while there is no network.
 func (n *Node) startMDNS() {
 	sub, err := n.host.EventBus().Subscribe(new(event.EvtLocalAddressesUpdated), eventbus.Name("multicore mdns"))
@@ -49,6 +49,7 @@ func (n *Node) startMDNS() {
 		}
 		defer stop()
 		for {
+			network := n.network.next()
 			addrs, err := n.host.Network().InterfaceListenAddresses()
 			switch {
 			case err != nil || !reachesOut(addrs) || !multicastInterface():
@@ -66,6 +67,8 @@ func (n *Node) startMDNS() {
 			case <-n.ctx.Done():
 				return
 			case <-sub.Out():
+			case <-network:
+				stop() // its sockets may be bound to a link that is gone
 			}
 		}
 	})

@@ -29,6 +29,7 @@ type Node struct {
 	discovery  *discovery // nil with DHTOff
 	javascript *javascript
 	kick       pulse // a peer from the command line was connected
+	network    pulse // this machine is connected to something else than before
 
 	notListening []ListenFailure
 
@@ -121,6 +122,7 @@ func start(ctx context.Context, o Options, sw swarm) (_ *Node, err error) {
 		return nil, err
 	}
 	n.startGoodPeers(sw)
+	n.spawn(n.watchNetwork)
 	if o.MDNS {
 		n.startMeeting()
 		n.startMDNS()

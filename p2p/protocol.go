@@ -29,6 +29,8 @@ const (
 	awayMax          = 1024             // how many such peers are remembered
 	pingEvery        = time.Minute
 	pingTimeout      = 10 * time.Second
+	overdueEvery     = time.Second     // peers that may be gone are looked for
+	overdueAnswer    = 5 * time.Second // one that does not answer for so long is
 )
 
 // bounded is a stream as the swarm wants it: its writes end when the peer stops

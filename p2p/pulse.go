@@ -32,6 +32,16 @@ func (p *pulse) beat() {
 	}
 }
 
+// beaten says whether a channel of next has been closed.
+func beaten(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
 // backoff gives waits that double from min to max, each spread by a quarter so
 // that peers do not move in step. The zero count gives min.
 type backoff struct {

@@ -25,6 +25,7 @@ type swarm interface {
 	NewMeter() *replicate.Meter
 	CorePeers(d hypercore.DiscoveryKey) (peers, full int)
 	Proved(peer string) bool
+	Overdue() (peers []string)
 	Changed() <-chan struct{}
 }
 
@@ -91,6 +92,7 @@ func newLinks(ctx context.Context, h host.Host, sw swarm, a *away, log *slog.Log
 		defer sub.Close()
 		l.watch(sub)
 	})
+	l.wg.Go(l.checkOverdue)
 	return l, nil
 }
 

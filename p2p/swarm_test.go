@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -19,6 +21,7 @@ import (
 type fakeSwarm struct {
 	changed pulse
 	blames  atomic.Bool // every peer is to blame
+	overdue atomic.Bool // every peer is
 
 	mu     sync.Mutex
 	serves map[string]int // streams of a peer now
@@ -102,6 +105,15 @@ func (f *fakeSwarm) count() int {
 
 // Proved: whoever is served has proved all that this swarm asks for.
 func (f *fakeSwarm) Proved(peer string) bool { return f.serving(peer) }
+
+func (f *fakeSwarm) Overdue() (peers []string) {
+	if !f.overdue.Load() {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Collect(maps.Keys(f.serves))
+}
 
 // role says whether we are the initiator towards a peer that was served.
 func (f *fakeSwarm) role(peer string) bool {

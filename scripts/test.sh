@@ -11,6 +11,9 @@ command -v fusermount3 >/dev/null || missing+=(fuse3)
 command -v ip >/dev/null || missing+=(iproute2)
 for shell in zsh fish; do command -v $shell >/dev/null || missing+=($shell); done # completion
 command -v groff >/dev/null || missing+=(groff)
+# What the tests read mounts with.
+for tool in fio rsync less tmux python3; do command -v $tool >/dev/null || missing+=($tool); done
+command -v nginx >/dev/null || missing+=(nginx-light)
 command -v "$(go env CC)" >/dev/null || missing+=(gcc libc6-dev) # the race detector needs it
 if [ ${#missing[@]} -gt 0 ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
   echo "test.sh: installing ${missing[*]}"

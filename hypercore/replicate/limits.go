@@ -49,6 +49,8 @@ const (
 const (
 	keepAlive   = wire.KeepAlive    // silence of ours that an empty frame ends
 	idleTimeout = 60 * time.Second  // silence of theirs, or a frame that hardly moves, that ends the stream
+	silence     = 2 * keepAlive     // of a peer that may be gone,
+	dueAfter    = 2 * time.Second   // where it was asked for something
 	stallAfter  = 5 * time.Second   // no answer and no bytes: requests move on
 	silentAfter = 30 * time.Second  // no answer, though bytes come that can be none
 	moveAfter   = 10 * time.Second  // a read or an upgrade is not answered, and others can

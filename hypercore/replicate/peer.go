@@ -47,6 +47,8 @@ type peer struct {
 
 	received  uint64    // bytes read off the stream, at the last tick
 	looked    time.Time // the last tick
+	stirred   time.Time // the tick at which received was last larger than before
+	askedAt   time.Time // the first request after that left
 	heard     time.Time // a whole frame, or as many of them as are a sign of life
 	heardAt   uint64    // bytes by then
 	moved     time.Time // when they were last many,
@@ -113,7 +115,7 @@ func (m *machine) addPeer(name string, initiator bool, hash [64]byte, now time.T
 		reopens:  make(map[hypercore.DiscoveryKey]reopening),
 		pages:    maxPages,
 		delivery: delivery{window: windowFirst},
-		heard:    now, answered: now, moved: now, looked: now,
+		heard:    now, answered: now, moved: now, looked: now, stirred: now,
 		refusals: bucket{at: now},
 	}
 	m.peers = append(m.peers, p)
@@ -160,6 +162,7 @@ func (m *machine) excuse(p *peer, now time.Time) {
 	}
 	d := now.Sub(p.looked)
 	p.answered, p.moved, p.heard = p.answered.Add(d), p.moved.Add(d), p.heard.Add(d)
+	p.stirred, p.askedAt = p.stirred.Add(d), p.askedAt.Add(d)
 	for _, r := range p.asked {
 		r.sent = r.sent.Add(d)
 	}
@@ -174,6 +177,7 @@ func (m *machine) heardFrom(p *peer, total uint64, now time.Time) {
 	if total == p.received {
 		return
 	}
+	p.stirred = now
 	if total-p.movedAt >= progress {
 		p.moved, p.movedAt = now, total
 	}
@@ -189,6 +193,12 @@ func (p *peer) heardWhole(total uint64, now time.Time) {
 	p.heard, p.heardAt, p.movedAt = now, total, max(total, p.movedAt)
 }
 
+// overdue says that not a byte came of p for longer than a live peer stays silent,
+// or since it was asked for something a while ago.
+func (p *peer) overdue(now time.Time) bool {
+	return now.Sub(p.stirred) > silence || p.askedAt.After(p.stirred) && now.Sub(p.askedAt) > dueAfter
+}
+
 // mayAnswer says whether what came since the last answer may be part of one,
 // which may be as large as a frame.
 func (p *peer) mayAnswer() bool { return p.received-p.atAnswer <= wire.MaxPlaintext }
@@ -199,6 +209,9 @@ func (m *machine) sending(p *peer, list []outgoing, now time.Time) {
 		if r := o.request; r != nil && !r.over && !r.onWire {
 			if p.onWire == 0 {
 				p.answered, p.anew = now, true
+			}
+			if !p.askedAt.After(p.stirred) {
+				p.askedAt = now
 			}
 			r.onWire, r.sent = true, now
 			r.left, r.deliveredBefore = now, p.delivery.delivered

@@ -263,6 +263,20 @@ func (s *Swarm) Proved(peer string) bool {
 	return false
 }
 
+// Overdue names the connected peers that may be gone: not a byte came for a while
+// in which one was due. It is for the transport to find out.
+func (s *Swarm) Overdue() (peers []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, p := range s.machine.peers {
+		if p.overdue(now) {
+			peers = append(peers, p.name)
+		}
+	}
+	return peers
+}
+
 // Reached says whether any peer ever proved the core since the process started.
 func (s *Swarm) Reached(d hypercore.DiscoveryKey) bool {
 	s.mu.Lock()
