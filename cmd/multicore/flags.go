@@ -124,6 +124,15 @@ func maxMessage(c *cli.Context) (int, error) {
 	return n, nil
 }
 
+// framing is what --framing says, once it is sure that a mount will take it.
+func framing(c *cli.Context) (string, error) {
+	s := c.String("framing")
+	if _, err := multicore.ParseFraming(s); err != nil {
+		return "", usage("%v", err)
+	}
+	return s, nil
+}
+
 // parseSize reads a size in bytes as --framing and --block-size take it.
 func parseSize(s string) (int, error) {
 	f, err := multicore.ParseFraming(s)

@@ -39,9 +39,12 @@ func (p *program) mountCommand() *cli.Command {
 		Action: func(c *cli.Context) error {
 			m := &mounting{
 				program: p, unheard: unheard(c),
-				request: control.MountRequest{ReadOnly: c.Bool("read-only"), AllowNonEmpty: c.Bool("allow-non-empty"), Framing: c.String("framing")},
+				request: control.MountRequest{ReadOnly: c.Bool("read-only"), AllowNonEmpty: c.Bool("allow-non-empty")},
 			}
 			var err error
+			if m.request.Framing, err = framing(c); err != nil {
+				return err
+			}
 			if m.request.Path, m.request.Key, err = mountArguments(c); err != nil {
 				return err
 			}
