@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"errors"
+	"io"
 	"log"
 	"log/slog"
 	"net"
@@ -114,7 +115,7 @@ func (m *metrics) serve(n *Node) {
 	m.http = &http.Server{
 		Handler: mux, MaxHeaderBytes: 16 << 10,
 		ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: 5 * time.Minute,
-		ErrorLog: log.New(discard{}, "", 0), // only ever about broken clients
+		ErrorLog: log.New(io.Discard, "", 0), // only ever about broken clients
 	}
 	m.served = make(chan struct{})
 	go func() {
@@ -134,10 +135,6 @@ func (m *metrics) gather() ([]*dto.MetricFamily, error) {
 			(total != (f.GetType() == dto.MetricType_COUNTER) || strings.HasSuffix(name, "_count"))
 	}), err
 }
-
-type discard struct{}
-
-func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 // close ends serve, after the answers that are under way.
 func (m *metrics) close() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"multicore/cmd/multicore/control"
@@ -82,8 +83,15 @@ func Open(ctx context.Context, o Options) (*Node, error) {
 		o.ReadTimeout = DefaultReadTimeout
 	}
 	metrics, err := listenMetrics(o.Metrics)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		// It may listen there that is about to let go of both, the store last.
+		if pid, _ := corestore.Holder(o.Dir); pid != 0 {
+			return nil, storeError(o.Dir, fmt.Errorf("%s: %w, pid %d", o.Dir, corestore.ErrInUse, pid))
+		}
+		metrics, err = listenMetrics(o.Metrics)
+	}
 	if err != nil {
-		return nil, err // before anything is taken from others
+		return nil, err // before anything is made
 	}
 	st, err := corestore.Open(o.Dir, corestore.Options{Create: o.Create, PrimaryKey: o.PrimaryKey, Log: o.Log})
 	if err != nil {
