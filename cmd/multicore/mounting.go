@@ -50,9 +50,9 @@ func (m *mounting) run(ctx context.Context) error {
 	for {
 		err := m.once(ctx)
 		switch {
-		case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled)):
+		case ctx.Err() != nil && (err == nil || errors.Is(err, context.Canceled) || errors.Is(err, control.ErrGone)):
 			return nil
-		case !errors.Is(err, control.ErrGone) || ctx.Err() != nil:
+		case !errors.Is(err, control.ErrGone):
 			return err
 		}
 		if m.usable {

@@ -175,14 +175,15 @@ func (c *Client) Mount(ctx context.Context, r MountRequest, emit func(Mount) err
 	switch {
 	case failed != nil:
 		return failed
-	case err == nil, call.Err() != nil:
+	case err == nil, call.Err() != nil, errors.Is(err, ErrGone):
 		return ctx.Err()
 	}
 	return err
 }
 
 // unmountSoon is Unmount for who does not wait for ever, and does not mind if
-// somebody else was faster.
+// somebody else was faster, be it the process that ends and takes its mounts
+// along.
 func (c *Client) unmountSoon(ctx context.Context, path string) error {
 	ctx, cancel := context.WithTimeout(ctx, unmountTime)
 	defer cancel()
@@ -190,7 +191,7 @@ func (c *Client) unmountSoon(ctx context.Context, path string) error {
 	switch {
 	case ctx.Err() != nil:
 		return &Error{Code: InUse, Text: fmt.Sprintf("process %d, which holds %s, does not unmount %s", c.pid, c.dir, path)}
-	case CodeOf(err) == NotFound:
+	case CodeOf(err) == NotFound, errors.Is(err, ErrGone):
 		return nil
 	}
 	return err

@@ -110,6 +110,31 @@ func TestMountEndsWithContext(t *testing.T) {
 	}
 }
 
+// A server that closes while the caller is told to end is no error: what unmounts
+// both is often one signal.
+func TestMountEndsWithContextAndServer(t *testing.T) {
+	m := newMountpoint()
+	asked, gone := make(chan bool, 1), make(chan bool)
+	svc := &fake{mount: m.mount, byName: func(string) error {
+		asked <- true
+		<-gone
+		return ErrGone
+	}}
+	s, c := serve(t, t.TempDir(), svc)
+	ctx, cancel := context.WithCancel(context.Background())
+	result := mounting(t, ctx, c)
+	cancel()
+	within(t, "Unmount", asked)
+	closed := make(chan error, 1)
+	go func() { closed <- s.Close() }()
+	within(t, "the end of the mount", m.left)
+	close(gone)
+	if err := within(t, "Mount", result); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want %v", err, context.Canceled)
+	}
+	within(t, "Close", closed)
+}
+
 // A caller that goes away takes its mount along, and so does one whose emit fails.
 func TestMountEndsWithCaller(t *testing.T) {
 	m := newMountpoint()
