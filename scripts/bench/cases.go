@@ -208,12 +208,23 @@ var mountCases = []*kind{
 			}
 		},
 	},
+	{
+		name: "mount-follow", ways: []string{ours}, measure: (*bench).mountFollow, missing: fuseMissing,
+		full:  load{size: 64, samples: 300, warmSamples: 30},
+		quick: load{size: 64, samples: 20, warmSamples: 2},
+		rows: func(load) []row {
+			return []row{
+				{"a line to who reads follow elsewhere, p50 after the flush", "remote", "ms", false, []bar{{"", 1}}, nil},
+				{"… to who reads follow in the same mount, p50 after the write began", "own", "ms", false, nil, nil},
+			}
+		},
+	},
 }
 
 var (
 	mountWays     = []string{ours, ceiling}
-	mountLog      = load{count: 16384, size: 64 << 10}
-	mountLogQuick = load{count: 128, size: 64 << 10}
+	mountLog      = load{count: 16384, size: 64 << 10, samples: 5}
+	mountLogQuick = load{count: 128, size: 64 << 10, samples: 1}
 )
 
 // Tasks of the appends through a mount.

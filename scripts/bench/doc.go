@@ -21,6 +21,12 @@
 // given by itself ("synced"). Tree hashes of both ends, and of both
 // implementations, are compared afterwards, and blocks with what was appended.
 //
+// A mount case is a `multicore mount`, and this program as the one that writes and
+// reads there, as echo and cat do. Its ceiling is a FUSE server of the same library
+// that drops what is written and splices a file, or the same bytes in a plain file,
+// or a copy of the log that no mount has to do with. Where nothing can be mounted
+// these cases are left out, and why is said above the table; in CI that is an error.
+//
 // # How processes talk
 //
 // This program is both: it starts itself, or Node with scripts/interop/bench,
