@@ -23,7 +23,7 @@ type growth struct {
 	cancel func() // of the subscription
 	uses   int    // open files; under tree.mu
 
-	mu      sync.Mutex
+	mu      sync.Mutex              // before tree.mu, which spawn takes
 	changed chan struct{}           // closed at the next change; nil while nobody waits
 	waiting int                     // readers that wait for it
 	logs    map[*gofs.Inode]*mapped // open logs
@@ -44,7 +44,6 @@ type mapped struct {
 // that at the close. log is the inode of a log, nil for other files.
 func (t *tree) watch(c *hypercore.Core, log *gofs.Inode) (g *growth, done func()) {
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	g = t.growths[c]
 	if g == nil {
 		g = &growth{t: t, core: c, logs: make(map[*gofs.Inode]*mapped)}
@@ -52,6 +51,7 @@ func (t *tree) watch(c *hypercore.Core, log *gofs.Inode) (g *growth, done func()
 		t.growths[c] = g
 	}
 	g.uses++
+	t.mu.Unlock()
 	if log != nil {
 		g.opened(log)
 	}
