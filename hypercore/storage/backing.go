@@ -77,26 +77,37 @@ func (c *core) Detach(n int64) error {
 	}
 	c.syncMu.Lock()
 	defer c.syncMu.Unlock()
+	c.pages.Lock()
+	defer c.pages.Unlock()
+	if err := c.replace(r, n); err != nil {
+		return err
+	}
+	c.blocks.detach()
+	return nil
+}
+
+// replace is Detach up to where the old file is cut, but for its descriptor.
+func (c *core) replace(r renamer, n int64) error {
 	old, err := c.blocks.acquire(true)
 	if err != nil {
 		return err
 	}
+	defer c.blocks.release() // closed it would be lost, and not be cut
 	fresh := path.Join(c.dir, c.blocks.name+".new")
-	err = func() error {
-		defer c.blocks.release()
-		return c.copyTo(fresh, old, n)
-	}()
-	if err == nil {
-		err = r.Rename(fresh, path.Join(c.dir, c.blocks.name))
-	}
-	if err == nil {
-		err = c.files.fs.SyncDir(c.dir)
-	}
-	if err != nil {
+	if err := c.copyTo(fresh, old, n); err != nil {
 		return err
 	}
-	c.blocks.detach(n)
-	return nil
+	if err := r.Rename(fresh, path.Join(c.dir, c.blocks.name)); err != nil {
+		return err
+	}
+	if err := c.files.fs.SyncDir(c.dir); err != nil {
+		return err
+	}
+	size, err := old.Size()
+	if err == nil && size > n {
+		err = old.Truncate(n) // else who has it open sees what the log had
+	}
+	return err
 }
 
 // copyTo writes the first n bytes of old, or what there is, to a file, and syncs.
@@ -126,18 +137,15 @@ func (c *core) copyTo(name string, old File, n int64) error {
 	return f.Datasync()
 }
 
-// detach cuts and closes the file, whose name is that of another one now, which
-// is on the disk.
-func (d *descriptor) detach(n int64) {
+// detach closes the file, whose name is that of another one now, which is on the
+// disk.
+func (d *descriptor) detach() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.dirty.Store(false)
 	d.loose.Store(false)
 	if d.f == nil || !d.core.files.open.remove(d) {
 		return
-	}
-	if size, err := d.f.Size(); err == nil && size > n {
-		d.f.Truncate(n) // else who has it open sees what the log had
 	}
 	d.f.Close()
 	d.f = nil

@@ -1,0 +1,53 @@
+package storage_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"testing"
+
+	"multicore/hypercore/storage"
+	"multicore/hypercore/storage/storagetest"
+)
+
+// TestDetach: who has the old file open reads what was detached and no more,
+// though its descriptor may be closed to make room for others meanwhile.
+func TestDetach(t *testing.T) {
+	dir := t.TempDir()
+	faults := &storagetest.Faults{FS: storage.DirFS(dir)}
+	st := open(t, dir, storage.Options{Create: true, MaxFiles: 2, FS: faults})
+	files := st.Files(storagetest.ID(1))
+	check(t, files.WriteBlocks([]byte("kept and gone"), 0))
+	old, err := files.Backing()
+	if errors.Is(err, errors.ErrUnsupported) && os.Getenv("CI") != "true" {
+		t.Skip("the file system cannot reserve room: ", err)
+	}
+	check(t, err)
+	defer old.Close()
+	check(t, files.Sync())
+	busy := false
+	faults.Hook(func(op storagetest.Op, name string) error {
+		if op != storagetest.SyncDir || busy {
+			return nil
+		}
+		busy = true
+		for i := 2; i < 8; i++ {
+			if err := st.Files(storagetest.ID(i)).WriteBlocks([]byte("x"), 0); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	check(t, files.Detach(4))
+	if !busy {
+		t.Error("the directory was not synced")
+	}
+	check(t, files.WriteBlocks([]byte(" anew"), 4))
+	if got, err := io.ReadAll(old); err != nil || string(got) != "kept" {
+		t.Errorf("the old file has %q, %v", got, err)
+	}
+	got := make([]byte, 20)
+	if n, err := files.ReadBlocks(got, 0); err != io.EOF || string(got[:n]) != "kept anew" {
+		t.Errorf("the new file has %q, %v", got[:n], err)
+	}
+}
