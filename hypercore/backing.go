@@ -194,6 +194,17 @@ func (c *Core) punchAgain() {
 	}
 }
 
+// freeLast tries what was put off before the core is closed: nobody will later.
+func (c *Core) freeLast() {
+	c.write.Lock()
+	again := c.again
+	c.write.Unlock()
+	if again != nil {
+		again.Stop()
+		c.punchAgain()
+	}
+}
+
 // show writes the blocks of batches into files that are lent, where they can be
 // seen at once, and publishes the batches. Nothing that could be foreseen is in
 // their way. The write locks are held.

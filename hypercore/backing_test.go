@@ -231,6 +231,26 @@ func TestBackingCleared(t *testing.T) {
 	}
 }
 
+// TestBackingClosed: what is still to be freed is freed when the core is closed.
+func TestBackingClosed(t *testing.T) {
+	l := lend(t, 0)
+	const size = 1 << 20
+	if _, err := l.c.Append(t.Context(), bytes.Repeat([]byte{'x'}, size)); err != nil {
+		t.Fatal(err)
+	}
+	mustFlush(t, l.c)
+	if _, err := l.c.Clear(t.Context(), 0, 1); err != nil {
+		t.Fatal(err)
+	}
+	l.giveBack()
+	if err := l.c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := l.allocated(); n >= size {
+		t.Errorf("the file takes %d bytes", n)
+	}
+}
+
 // TestBackingReturned: the room beyond the end is given back.
 func TestBackingReturned(t *testing.T) {
 	l := lend(t, 0)

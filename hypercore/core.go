@@ -324,6 +324,7 @@ func (c *Core) Flush(ctx context.Context) error {
 // Close flushes and ends the core; calls that wait for peers end with their
 // contexts. Safe twice.
 func (c *Core) Close() error {
+	c.freeLast()
 	c.write.Lock()
 	c.mu.Lock()
 	closed := c.closed
