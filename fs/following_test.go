@@ -145,3 +145,34 @@ func (s *screen) run(command string) func() string {
 		return b.String()
 	}
 }
+
+// TestMappedAgain maps a log that ends within a page, and again after it grew:
+// nothing that the kernel remembers of the first time is seen.
+func TestMappedAgain(t *testing.T) {
+	needTools(t, "python3")
+	p := newPlaces(t, []string{"line number 0\n"})
+	show := func(dir string) string {
+		c := exec.Command("python3", "-c", `
+import mmap, sys
+for flags in mmap.MAP_SHARED, mmap.MAP_PRIVATE:
+    with open(sys.argv[1], 'rb') as f, mmap.mmap(f.fileno(), 0, flags=flags, prot=mmap.PROT_READ) as m: sys.stdout.write(m[:].decode())
+`, filepath.Join(dir, "log"))
+		out, err := c.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return string(out)
+	}
+	remote := p.reader.remoteCore(p.writer, "core-3")
+	for n := 1; n < 4; n++ {
+		if n > 1 {
+			p.writer.append("core-3", fmt.Sprintf("line number %d\n", n-1))
+			until(t, "the reader knows the length", remote.Changed, func() bool { return remote.Info().Length == uint64(n) })
+		}
+		for _, dir := range []string{p.own, p.remote} {
+			if got, want := show(dir), lines(n)+lines(n); got != want {
+				t.Errorf("in %s a mapping shows %q, want %q", dir, got, want)
+			}
+		}
+	}
+}

@@ -230,7 +230,7 @@ func childStress(role, dir, number string) error {
 	return stressReader(dir, i, over)
 }
 
-// stressPace keeps the machine from being busy with writing alone.
+// stressPace keeps the machine from being busy with one of them alone.
 const stressPace = 10 * time.Millisecond
 
 // stressWriter appends lines, some writers with a file held open, some opening it
@@ -337,12 +337,14 @@ func stressReader(dir string, reader int, over <-chan struct{}) error {
 		func() error { return stressBlock(dir, random) },
 		func() error { return stressList(dir) },
 	}
+	pace := time.NewTicker(stressPace)
+	defer pace.Stop()
 	for n := 0; ; n++ {
 		select {
 		case <-over:
 			fmt.Print(n)
 			return nil
-		default:
+		case <-pace.C:
 		}
 		if err := steps[random.IntN(len(steps))](); err != nil {
 			return err
