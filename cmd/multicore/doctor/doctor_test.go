@@ -237,3 +237,38 @@ func TestCode(t *testing.T) {
 		}
 	}
 }
+
+// TestRunningNode: what is made of what a node says of its network.
+func TestRunningNode(t *testing.T) {
+	at := time.Now()
+	taken := []control.ListenFailure{{Addr: "/ip6/::/tcp/1", Reason: "no IPv6"}, {Addr: "/ip4/0.0.0.0/tcp/1", Taken: true}}
+	for name, tt := range map[string]struct {
+		check func(*control.Node) Check
+		node  control.Node
+		state State
+		says  string
+	}{
+		"listens":               {listening, control.Node{Addrs: []string{"/ip4/1.2.3.4/tcp/1", "/ip4/1.2.3.4/udp/1/quic-v1"}}, OK, "2 addresses"},
+		"has no IPv6":           {listening, control.Node{Addrs: []string{"/ip4/1.2.3.4/tcp/1"}, NotListening: taken[:1]}, OK, "1 address"},
+		"has another port":      {listening, control.Node{Addrs: []string{"/ip4/1.2.3.4/tcp/2"}, NotListening: taken}, Problem, "/ip4/0.0.0.0/tcp/1 is taken"},
+		"listens nowhere":       {listening, control.Node{NotListening: taken[:1]}, Problem, "no IPv6"},
+		"has nothing to listen": {listening, control.Node{}, Problem, "nowhere"},
+
+		"knows nobody":         {table, control.Node{DHT: control.DHT{Mode: "public", Announce: true}}, Problem, "empty"},
+		"is not heard":         {table, control.Node{DHT: control.DHT{Mode: "public", RoutingTable: 9, Announce: true, NotAnnounced: "no address to announce"}}, Problem, "no address to announce"},
+		"keeps still":          {table, control.Node{DHT: control.DHT{Mode: "public", RoutingTable: 9}}, OK, "--announce=false"},
+		"has not begun":        {table, control.Node{DHT: control.DHT{Mode: "public", RoutingTable: 9, Announce: true}}, OK, "yet"},
+		"has been announced":   {table, control.Node{DHT: control.DHT{Mode: "private", RoutingTable: 1, Announce: true, LastProvide: &at}}, OK, "1 node in"},
+		"is public":            {wayIn, control.Node{Reachability: "public"}, OK, "outside"},
+		"is behind a NAT":      {wayIn, control.Node{Reachability: "private", Addrs: []string{"/ip4/10.0.0.1/tcp/1"}}, Problem, "NAT"},
+		"has a relay":          {wayIn, control.Node{Reachability: "private", Addrs: []string{"/ip4/1.2.3.4/tcp/1/p2p/X/p2p-circuit/p2p/Y"}}, OK, "relay"},
+		"is not known":         {wayIn, control.Node{Reachability: "unknown", DHT: control.DHT{Mode: "public"}}, Unknown, "yet"},
+		"is among its own":     {wayIn, control.Node{Reachability: "unknown", DHT: control.DHT{Mode: "private"}}, Unknown, "public DHT"},
+		"is private, no relay": {wayIn, control.Node{Reachability: "private"}, Problem, "no relay"},
+	} {
+		c := tt.check(&tt.node)
+		if c.State != tt.state || !strings.Contains(c.Text, tt.says) || (c.Remedy != "") != (c.State == Problem) {
+			t.Errorf("a node that %s: %+v", name, c)
+		}
+	}
+}

@@ -37,18 +37,7 @@ const otherPort = "stop the other program (ss -lntup shows it), or choose anothe
 // ports looks whether the node listens where it should, or could.
 func (x *examination) ports(ctx context.Context) Check {
 	if n := x.node(ctx); n != nil {
-		for _, f := range n.NotListening {
-			if f.Taken {
-				return problem(control.Other, otherPort, "%s is taken by another program: addresses with it, which others may know, do not lead here", f.Addr)
-			}
-		}
-		switch {
-		case len(n.Addrs) > 0:
-			return ok("listens on %s", plural(len(n.Addrs), "address", "es"))
-		case len(n.NotListening) > 0:
-			return problem(control.Other, "name an address of this machine with --listen", "listens nowhere, not on %s: %s", n.NotListening[0].Addr, n.NotListening[0].Reason)
-		}
-		return problem(control.Other, "name an address of this machine with --listen", "listens nowhere: only peers that this node dials are reached")
+		return listening(n)
 	}
 	if c, ok := x.silent(); ok {
 		return c
@@ -82,6 +71,23 @@ func (x *examination) ports(ctx context.Context) Check {
 	return ok("what mount and serve would listen on is free")
 }
 
+// listening is ports of a node that runs.
+func listening(n *control.Node) Check {
+	const remedy = "name an address of this machine with --listen"
+	for _, f := range n.NotListening {
+		if f.Taken {
+			return problem(control.Other, otherPort, "%s is taken by another program: addresses with it, which others may know, do not lead here", f.Addr)
+		}
+	}
+	switch {
+	case len(n.Addrs) > 0:
+		return ok("listens on %s", plural(len(n.Addrs), "address", "es"))
+	case len(n.NotListening) > 0:
+		return problem(control.Other, remedy, "listens nowhere, not on %s: %s", n.NotListening[0].Addr, n.NotListening[0].Reason)
+	}
+	return problem(control.Other, remedy, "listens nowhere: only peers that this node dials are reached")
+}
+
 // readOnly are the settings of a store that is only looked at.
 type readOnly struct {
 	of interface{ Setting(string) ([]byte, error) }
@@ -102,16 +108,20 @@ func (x *examination) dht(ctx context.Context) Check {
 		}
 		return x.probe(ctx)
 	}
-	private := n.DHT.Mode == "private"
 	until(ctx, settleFor, func() bool { // it may just have started
 		if now := x.node(ctx); now != nil {
 			n = now
 		}
 		return n.DHT.RoutingTable > 0
 	})
+	return table(n)
+}
+
+// table is dht of a node that runs.
+func table(n *control.Node) Check {
 	switch {
 	case n.DHT.RoutingTable == 0:
-		return emptyTable(private, "no node of it was reached")
+		return emptyTable(n.DHT.Mode == "private", "no node of it was reached")
 	case n.DHT.NotAnnounced != "":
 		return problem(control.Timeout, "see the other checks: a key is announced once this node listens on an address that others can use, and one of them takes the record",
 			"%s in the table, but the last announcement failed: %s", plural(n.DHT.RoutingTable, "node"), n.DHT.NotAnnounced)
@@ -137,6 +147,8 @@ func (x *examination) probe(ctx context.Context) Check {
 	if private && len(x.Network.Bootstrap) == 0 {
 		return unknown("private, and no --bootstrap names a node to enter by")
 	}
+	ctx, cancel := context.WithTimeout(ctx, x.Deadline*3/4) // the rest is for its end
+	defer cancel()
 	p, err := p2p.Probe(ctx, p2p.Options{DHT: p2p.DHTMode(x.Network.DHT), Bootstrap: x.Network.Bootstrap, Version: x.Version})
 	switch {
 	case err != nil:
@@ -160,6 +172,11 @@ func (x *examination) reachability(ctx context.Context) Check {
 	if n == nil {
 		return unknown("only a running mount or serve finds out, with the help of peers")
 	}
+	return wayIn(n)
+}
+
+// wayIn is reachability of a node that runs.
+func wayIn(n *control.Node) Check {
 	relayed := false
 	for _, a := range n.Addrs {
 		relayed = relayed || strings.Contains(a, "/p2p-circuit")

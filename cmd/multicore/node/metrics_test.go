@@ -18,6 +18,7 @@ import (
 
 	"multicore/cmd/multicore/control"
 	"multicore/corestore"
+	"multicore/fs"
 )
 
 // measured is a node that serves metrics, on loopback.
@@ -254,4 +255,19 @@ func TestMetricsRefused(t *testing.T) {
 			t.Errorf("%s: a store was made", addr)
 		}
 	}
+}
+
+// BenchmarkOperation is what metrics add to an operation of the mount.
+func BenchmarkOperation(b *testing.B) {
+	m, err := listenMetrics("127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer m.close()
+	b.ReportAllocs()
+	b.RunParallel(func(p *testing.PB) {
+		for p.Next() {
+			m.operation(fs.Operation{Name: "write", Took: 20 * time.Microsecond})
+		}
+	})
 }
