@@ -166,7 +166,7 @@ func examined(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: examined CODE LINE")
 	}
-	const alone = `awk '/ - fuse.multicore / { print $5 }' /proc/self/mountinfo | { grep -v "^$WORK/" || true; } | xargs -r -n 1 umount -l; `
+	const alone = `awk '/ - fuse.multicore / { print $5 }' /proc/self/mountinfo | { grep -v "^$WORK/" || true; } | xargs -r -n 1 umount -l 2>/dev/null; `
 	exits(ts, false, []string{args[0], "unshare", "-m", "sh", "-c", alone + args[1]})
 }
 
