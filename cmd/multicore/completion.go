@@ -237,10 +237,11 @@ func (p *program) candidates(ctx context.Context, app *cli.App, l line) []candid
 
 // flagValues are those of flags that take one of a few words.
 var flagValues = map[string][]string{
-	"dht":     {"public", "private", "off"},
-	"sync":    {"group", "always"},
-	"framing": {"line", "write", "close"},
-	"core":    {"main", "core-2", "core-3"},
+	"dht":        {"public", "private", "off"},
+	"sync":       {"group", "always"},
+	"framing":    {"line", "write", "close"},
+	"core":       {"main", "core-2", "core-3"},
+	"log-format": {"auto", "text", "json"},
 }
 
 func words(list ...string) (out []candidate) {
