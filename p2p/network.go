@@ -100,7 +100,8 @@ func openNetworkNews() (*os.File, error) {
 // networkState tells apart what this machine can be connected to: the addresses
 // of the interfaces that work, and by which of them it reaches out.
 func networkState() (state []string) {
-	for _, a := range workingAddrs() {
+	working, _ := workingAddrs()
+	for _, a := range working {
 		if !a.IsLinkLocalUnicast() { // containers come and go with these
 			state = append(state, a.String())
 		}
@@ -108,25 +109,27 @@ func networkState() (state []string) {
 	slices.Sort(state)
 	// Addresses of documentation: asked for their route, never sent to.
 	for _, to := range []string{"198.51.100.1", "2001:db8::1"} {
-		state = append(state, "via "+routeTo(netip.Addr{}, netip.MustParseAddr(to)).String())
+		from, _ := routeTo(netip.Addr{}, netip.MustParseAddr(to))
+		state = append(state, "via "+from.String())
 	}
 	return state
 }
 
 // workingAddrs are the addresses of interfaces that are up and have a carrier.
-func workingAddrs() (list []netip.Addr) {
+// Where one of them goes meanwhile that is an error, and there will be news of it.
+func workingAddrs() (list []netip.Addr, err error) {
 	carriers, err := carriers()
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for _, index := range carriers {
 		i, err := net.InterfaceByIndex(index)
 		if err != nil {
-			continue
+			return nil, err
 		}
 		addrs, err := i.Addrs()
 		if err != nil {
-			continue
+			return nil, err
 		}
 		for _, a := range addrs {
 			if p, err := netip.ParsePrefix(a.String()); err == nil {
@@ -134,7 +137,7 @@ func workingAddrs() (list []netip.Addr) {
 			}
 		}
 	}
-	return list
+	return list, nil
 }
 
 // carriers are the interfaces that are up and have a carrier, by index. What the
@@ -159,9 +162,9 @@ func carriers() (indices []int, err error) {
 	return indices, nil
 }
 
-// routeTo gives the own address from which packets would leave to another one;
-// the zero Addr where none would. from, if valid, is the own address wanted.
-func routeTo(from, to netip.Addr) netip.Addr {
+// routeTo gives the own address from which packets would leave to another one.
+// from, if valid, is the own address wanted.
+func routeTo(from, to netip.Addr) (netip.Addr, error) {
 	var local *net.UDPAddr
 	if from.IsValid() && !from.IsUnspecified() {
 		local = net.UDPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
@@ -169,15 +172,19 @@ func routeTo(from, to netip.Addr) netip.Addr {
 	// To connect a datagram socket looks for the route, and sends nothing.
 	c, err := net.DialUDP("udp", local, net.UDPAddrFromAddrPort(netip.AddrPortFrom(to, 9)))
 	if err != nil {
-		return netip.Addr{}
+		return netip.Addr{}, err
 	}
 	defer c.Close()
-	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap(), nil
 }
 
 // closeCutOff closes the connections whose packets cannot leave.
 func (n *Node) closeCutOff() {
-	working := workingAddrs()
+	working, err := workingAddrs()
+	if err != nil {
+		n.log.Debug("the addresses of this machine were not read", "err", err)
+		return
+	}
 	for _, c := range n.host.Network().Conns() {
 		if cutOff(c, working) {
 			n.log.Debug("connection is cut off", "peer", c.RemotePeer(), "addr", c.RemoteMultiaddr())
@@ -200,10 +207,16 @@ func cutOff(c network.Conn, working []netip.Addr) bool {
 }
 
 // unreachable says whether nothing from an own address, which may be invalid for
-// any, reaches another one.
+// any, reaches another one. Where this process lacks what it takes to find out, it
+// does not say so.
 func unreachable(local, remote netip.Addr, working []netip.Addr) bool {
-	from := routeTo(local, remote)
-	return !from.IsValid() || !slices.ContainsFunc(working, func(a netip.Addr) bool { return a.WithZone("") == from.WithZone("") })
+	from, err := routeTo(local, remote)
+	for _, lack := range []error{unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM} {
+		if errors.Is(err, lack) {
+			return false
+		}
+	}
+	return err != nil || !slices.ContainsFunc(working, func(a netip.Addr) bool { return a.WithZone("") == from.WithZone("") })
 }
 
 // ipOf gives the address in a multiaddr.

@@ -1,9 +1,11 @@
 package p2p
 
 import (
+	"errors"
 	"net/netip"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 )
 
@@ -50,7 +52,10 @@ func TestNetworkComesAndGoes(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	working := workingAddrs()
+	working, err := workingAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
 	if len(working) == 0 {
 		t.Skip("no interface")
 	}
@@ -69,5 +74,35 @@ func TestUnreachable(t *testing.T) {
 		if got := unreachable(test.local, test.remote, test.working); got != test.want {
 			t.Errorf("%v to %v with %v: %v, want %v", test.local, test.remote, test.working, got, test.want)
 		}
+	}
+}
+
+// TestUnreachableUnknown: a process that has no descriptor left takes no address
+// for unreachable.
+func TestUnreachableUnknown(t *testing.T) {
+	working, err := workingAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	loopback := netip.MustParseAddr("127.0.0.1")
+	cut := unreachable(loopback, loopback, working)
+	_, err = workingAddrs()
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	if cut {
+		t.Error("loopback is unreachable")
+	}
+	if !errors.Is(err, syscall.EMFILE) {
+		t.Errorf("the addresses of this machine: %v, want EMFILE", err)
 	}
 }
