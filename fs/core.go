@@ -96,7 +96,7 @@ func (d *coreDir) entries() *entries {
 
 func (d *coreDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*gofs.Inode, syscall.Errno) {
 	if i, ok := parseIndex(name); ok {
-		return d.node.lookupBlock(ctx, d.ref, join(d.path, blocksName), i, out)
+		return nil, d.lookupBlock(d.ref, join(d.path, blocksName), i, out)
 	}
 	at := d.at(name)
 	ino := inode(at.path)

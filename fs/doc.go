@@ -95,6 +95,10 @@
 // us. Where the core adopts a head that was signed elsewhere, an old copy of an
 // open log ends at the place where the two part; it is to be opened anew.
 //
+// The kernel keeps names and blocks until it is short of memory. That costs nothing
+// here: blocks have no inodes of go-fuse (see blockServer), only a bit each, so that
+// they can be taken back where the writer truncates.
+//
 // Inode numbers come from the path and are the same in the next mount. Blocks have
 // no time and show the epoch; log, length, byte-length and directories of a core
 // show when it last grew; the root when a name in it came or went; everything else

@@ -92,7 +92,12 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}()
-	server, err := serve(path, t.rootDir(), t.fuseOptions(), o.Observe, table{readOnly: t.own == nil, allowOther: o.AllowOther})
+	options := t.fuseOptions()
+	var tree fuse.RawFileSystem = newBlockServer(t, options)
+	if o.Observe != nil {
+		tree = &observed{tree, o.Observe}
+	}
+	server, err := serve(path, tree, &options.MountOptions, table{readOnly: t.own == nil, allowOther: o.AllowOther})
 	if err != nil {
 		return nil, err
 	}

@@ -39,10 +39,14 @@ func (n *node) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
 // Access answers access(2) and chdir(2) for everything but append files. That
 // root may do more elsewhere changes nothing here.
 func (n *node) Access(_ context.Context, mask uint32) syscall.Errno {
+	return mayAccess(mask, n.IsDir())
+}
+
+func mayAccess(mask uint32, dir bool) syscall.Errno {
 	if mask&mayWrite != 0 {
 		return syscall.EROFS
 	}
-	if mask&mayExecute != 0 && !n.IsDir() {
+	if mask&mayExecute != 0 && !dir {
 		return syscall.EACCES
 	}
 	return 0

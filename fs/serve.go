@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 
-	gofs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 )
@@ -31,8 +30,8 @@ func uncutWrite() int {
 	return (pages - 1) * page
 }
 
-// serve mounts root at path and serves it; the mount is usable on return.
-func serve(path string, root gofs.InodeEmbedder, o *gofs.Options, observe func(Operation), t table) (*fuse.Server, error) {
+// serve mounts tree at path and serves it; the mount is usable on return.
+func serve(path string, tree fuse.RawFileSystem, o *fuse.MountOptions, t table) (*fuse.Server, error) {
 	dev, err := os.OpenFile("/dev/fuse", os.O_RDWR, 0)
 	if err != nil {
 		return nil, &unavailableError{reason: cause(err)}
@@ -47,11 +46,7 @@ func serve(path string, root gofs.InodeEmbedder, o *gofs.Options, observe func(O
 	if err != nil {
 		return nil, err
 	}
-	raw := gofs.NewNodeFS(root, o)
-	if observe != nil {
-		raw = &observed{raw, observe}
-	}
-	server, err := fuse.NewServer(raw, "/dev/fd/"+strconv.Itoa(fd), &o.MountOptions)
+	server, err := fuse.NewServer(tree, "/dev/fd/"+strconv.Itoa(fd), o)
 	if err == nil {
 		go server.Serve() // ends with the mount
 		err = server.WaitMount()

@@ -18,22 +18,25 @@ type seen struct {
 	cancel func() // of the subscription
 
 	mu      sync.Mutex
-	dirs    map[*gofs.Inode]map[uint64]uint64 // directories, with bits for the blocks that were looked up in them
-	from    uint64                            // blocks from here on are to be forgotten,
-	pending bool                              // if this is set
-	busy    bool                              // a goroutine is at it
+	dirs    map[*gofs.Inode]*seenIn // directories in which blocks were looked up
+	from    uint64                  // blocks from here on are to be forgotten,
+	pending bool                    // if this is set
+	busy    bool                    // a goroutine is at it
+}
+
+// seenIn are the blocks that the kernel was told of in one directory.
+type seenIn struct {
+	files *blockFiles
+	bits  map[uint64]uint64 // of 64 blocks each
 }
 
 // remember notes, before anything is said of it, that the kernel will know block
-// i of c as an entry of dir.
-func (t *tree) remember(c *hypercore.Core, dir *gofs.Inode, i uint64) {
-	if dir == nil {
-		return
-	}
+// i of c, one of files, as an entry of dir.
+func (t *tree) remember(c *hypercore.Core, dir *gofs.Inode, files *blockFiles, i uint64) {
 	t.mu.Lock()
 	s := t.seen[c]
 	if s == nil {
-		s = &seen{t: t, own: c.Writable(), dirs: make(map[*gofs.Inode]map[uint64]uint64)}
+		s = &seen{t: t, own: c.Writable(), dirs: make(map[*gofs.Inode]*seenIn)}
 		t.seen[c] = s
 		s.cancel = c.Subscribe(s.event)
 	}
@@ -41,9 +44,9 @@ func (t *tree) remember(c *hypercore.Core, dir *gofs.Inode, i uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dirs[dir] == nil {
-		s.dirs[dir] = make(map[uint64]uint64)
+		s.dirs[dir] = &seenIn{files: files, bits: make(map[uint64]uint64)}
 	}
-	s.dirs[dir][i/64] |= 1 << (i % 64)
+	s.dirs[dir].bits[i/64] |= 1 << (i % 64)
 }
 
 // event has blocks forgotten that the core dropped, and those of an own core
@@ -74,18 +77,18 @@ func (s *seen) forget() {
 			return
 		}
 		s.pending = false
-		names := s.after(s.from)
+		names, files := s.after(s.from)
 		s.mu.Unlock()
+		server := s.t.kernel.server.Load()
 		for dir, list := range names {
 			for _, i := range list {
 				if s.t.ctx.Err() != nil {
 					break
 				}
-				name := strconv.FormatUint(i, 10)
 				// Errors say that the kernel knows nothing of it.
-				dir.NotifyEntry(name)
-				if file := dir.GetChild(name); file != nil {
-					file.NotifyContent(0, 0)
+				dir.NotifyEntry(strconv.FormatUint(i, 10))
+				if server != nil {
+					server.InodeNotify(files[dir].id+i, 0, 0)
 				}
 			}
 		}
@@ -93,10 +96,11 @@ func (s *seen) forget() {
 }
 
 // after lists the blocks from one on that were looked up. s.mu is held.
-func (s *seen) after(from uint64) map[*gofs.Inode][]uint64 {
-	names := make(map[*gofs.Inode][]uint64)
-	for dir, words := range s.dirs {
-		for at, word := range words {
+func (s *seen) after(from uint64) (names map[*gofs.Inode][]uint64, files map[*gofs.Inode]*blockFiles) {
+	names, files = make(map[*gofs.Inode][]uint64), make(map[*gofs.Inode]*blockFiles)
+	for dir, in := range s.dirs {
+		files[dir] = in.files
+		for at, word := range in.bits {
 			for b := range uint64(64) {
 				if i := 64*at + b; word&(1<<b) != 0 && i >= from {
 					names[dir] = append(names[dir], i)
@@ -105,5 +109,5 @@ func (s *seen) after(from uint64) map[*gofs.Inode][]uint64 {
 		}
 		slices.Sort(names[dir])
 	}
-	return names
+	return names, files
 }

@@ -30,6 +30,8 @@ type tree struct {
 	kernel kernel
 	uncut  int // uncutWrite when it was mounted
 
+	blocks blockTable
+
 	opening sync.Mutex // held while Options.Open works; before mu
 
 	mu      sync.Mutex
