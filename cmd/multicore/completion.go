@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -28,8 +29,12 @@ const completeTime = time.Second
 var completionScripts = map[string]string{
 	"bash": `# multicore completion for bash: source <(multicore completion bash)
 _multicore() {
-    local IFS=$'\n'
-    COMPREPLY=($("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null | cut -f 1))
+    local word
+    COMPREPLY=()
+    while IFS=$'\t' read -r word _; do
+        printf -v word %q "$word" # readline inserts it as it is
+        COMPREPLY+=("$word")
+    done < <("${COMP_WORDS[0]}" __complete "${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
 }
 complete -o default -F _multicore multicore
 `,
@@ -118,7 +123,8 @@ func (p *program) complete(ctx context.Context, app *cli.App, words []string) in
 		return 0
 	}
 	for _, c := range p.candidates(ctx, app, l) {
-		if strings.HasPrefix(c.word, l.prefix) {
+		// A path may have any character, and a script reads lines.
+		if strings.HasPrefix(c.word, l.prefix) && !strings.ContainsFunc(c.word, unicode.IsControl) {
 			fmt.Fprintf(p.out, "%s%s\t%s\n", l.before, c.word, c.about)
 		}
 	}

@@ -32,6 +32,17 @@ func TestLogLines(t *testing.T) {
 	}
 }
 
+// What stands in a line moves no cursor and rings no bell.
+func TestOneLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"a\nb\r\n": "a; b", "\x1b]0;title\a\x9b\u009b2J 812–999 é": `\x1b]0;title\x07�\x9b2J 812–999 é`, "": "",
+	} {
+		if got := oneLine(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
+
 // A log that moves from a terminal to a file becomes JSON, with what was bound to
 // it before; a core key in it names the core and gives no right to read it.
 func TestLogJSON(t *testing.T) {
