@@ -35,7 +35,8 @@ func mountAsUser(path string, t table) (fd int, err error) {
 	}
 	ours, theirs := os.NewFile(uintptr(pair[0]), "fusermount3"), os.NewFile(uintptr(pair[1]), "fusermount3")
 	defer ours.Close()
-	options := "fsname=" + sourceName + ",subtype=" + sourceName + ",noexec," + t.options()
+	source := strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(t.source)
+	options := "fsname=" + source + ",subtype=" + typeName + ",noexec," + t.options()
 	if t.readOnly {
 		options += ",ro"
 	}

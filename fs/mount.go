@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -42,6 +43,8 @@ type Options struct {
 	// StoreDir is asked for statfs.
 	StoreDir      string
 	AllowNonEmpty bool
+	// Source is what the table of mounts shows as the source; "": multicore.
+	Source string
 	// AllowOther lets every user in, where else only who mounts, not even root,
 	// is; the kernel then checks mode bits and owner. Users other than root
 	// need user_allow_other in /etc/fuse.conf: ErrAllowOther.
@@ -97,7 +100,7 @@ func Mount(path string, o Options) (_ *Mounted, err error) {
 	if o.Observe != nil {
 		tree = &observed{tree, o.Observe}
 	}
-	server, err := serve(path, tree, &options.MountOptions, table{readOnly: t.own == nil, allowOther: o.AllowOther})
+	server, err := serve(path, tree, &options.MountOptions, table{source: cmp.Or(o.Source, typeName), readOnly: t.own == nil, allowOther: o.AllowOther})
 	if err != nil {
 		return nil, err
 	}

@@ -63,6 +63,7 @@ func serve(path string, tree fuse.RawFileSystem, o *fuse.MountOptions, t table) 
 // table is what the kernel's table of mounts says of a mount. Always nosuid,
 // nodev and noexec: what is shown may come from strangers.
 type table struct {
+	source     string
 	readOnly   bool
 	allowOther bool
 	maxRead    int
@@ -77,8 +78,8 @@ func (t table) options() string {
 	return s
 }
 
-// The type in the table is fuse.multicore, the source multicore.
-const sourceName = "multicore"
+// The type in the table is fuse.multicore.
+const typeName = "multicore"
 
 // mountDirect mounts as root does, without a program's help, and gives the
 // descriptor to serve it on. go-fuse could do this too, but its descriptor is
@@ -95,7 +96,7 @@ func mountDirect(path string, t table) (fd int, err error) {
 	}
 	data := fmt.Sprintf("fd=%d,rootmode=%o,user_id=%d,group_id=%d,%s",
 		fd, unix.S_IFDIR, os.Geteuid(), os.Getegid(), t.options())
-	err = unix.Mount(sourceName, path, "fuse."+sourceName, flags, data)
+	err = unix.Mount(t.source, path, "fuse."+typeName, flags, data)
 	if err == nil {
 		return fd, nil
 	}

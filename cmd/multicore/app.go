@@ -46,7 +46,13 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) > 1 && args[1] == completeCommand {
 		return p.complete(ctx, app, args[2:])
 	}
-	args, err := arrange(args, app)
+	args, helper, err := asHelper(args, app)
+	if helper {
+		p.out, app.Writer = io.Discard, io.Discard
+	}
+	if err == nil {
+		args, err = arrange(args, app)
+	}
 	if err == nil {
 		err = app.RunContext(ctx, args)
 	}

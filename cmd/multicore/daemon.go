@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -38,8 +39,13 @@ func (p *program) startDaemon(ctx context.Context) error {
 	}
 	defer ready.Close()
 	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Args[0] = os.Args[0] // the name says how it is called
 	cmd.Env = append(os.Environ(), daemonEnv+"=1")
-	cmd.Stdout, cmd.Stderr = p.out, p.err
+	for to, from := range map[*io.Writer]io.Writer{&cmd.Stdout: p.out, &cmd.Stderr: p.err} {
+		if file, ok := from.(*os.File); ok { // else nobody would copy it once we are gone
+			*to = file
+		}
+	}
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
@@ -67,7 +73,7 @@ func (p *program) startDaemon(ctx context.Context) error {
 // from now on goes to log, which is closed.
 func detach(log *os.File) error {
 	defer log.Close()
-	null, err := workingFile("")
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
@@ -84,4 +90,24 @@ func detach(log *os.File) error {
 	defer pipe.Close()
 	_, err = pipe.Write([]byte{1})
 	return err
+}
+
+// daemonLog opens the file of --log-file. Without a name it is the journal where
+// stderr goes there, as of a mount that systemd makes, else nothing.
+func daemonLog(name string) (*os.File, error) {
+	switch {
+	case name == "" && isJournal(os.Stderr):
+		fd, err := unix.FcntlInt(os.Stderr.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+		return os.NewFile(uintptr(fd), "journal"), err
+	case name == "":
+		return os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	}
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+}
+
+// isJournal says whether f is the stream to the journal that systemd made for the
+// process (JOURNAL_STREAM in systemd.exec(5)).
+func isJournal(f *os.File) bool {
+	var st unix.Stat_t
+	return unix.Fstat(int(f.Fd()), &st) == nil && os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino)
 }

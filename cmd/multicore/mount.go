@@ -2,7 +2,6 @@ package main
 
 import (
 	"math"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,13 +32,14 @@ func (p *program) mountCommand() *cli.Command {
 			&cli.StringFlag{Name: "uid", Usage: "show `UID` as the owner (default: who mounts)", EnvVars: env("uid")},
 			&cli.StringFlag{Name: "gid", Usage: "show `GID` as the group", EnvVars: env("gid")},
 			&cli.StringFlag{Name: "umask", Usage: "take the permission bits `MASK`, octal, from 0444, directories 0555, append 0222", Value: "022", EnvVars: env("umask")},
+			&cli.StringFlag{Name: "fsname", Usage: "`NAME` of the source in the system's table of mounts", Value: "multicore", EnvVars: env("fsname")},
 			&cli.BoolFlag{Name: "daemon", Usage: "return once the mount is usable, and go on in the background", EnvVars: env("daemon")},
 			&cli.StringFlag{Name: "log-file", Usage: "with --daemon: append what is said then to `FILE`", EnvVars: env("log-file")},
 		}, servingFlags()...),
 		Action: func(c *cli.Context) error {
 			m := &mounting{
 				program: p, unheard: unheard(c),
-				request: control.MountRequest{ReadOnly: c.Bool("read-only"), AllowNonEmpty: c.Bool("allow-non-empty")},
+				request: control.MountRequest{ReadOnly: c.Bool("read-only"), AllowNonEmpty: c.Bool("allow-non-empty"), Source: c.String("fsname")},
 			}
 			var err error
 			if m.request.Framing, err = framing(c); err != nil {
@@ -68,7 +68,7 @@ func (p *program) mountCommand() *cli.Command {
 				return p.startDaemon(c.Context)
 			}
 			if isDaemon() {
-				if m.logFile, err = workingFile(c.String("log-file")); err != nil {
+				if m.logFile, err = daemonLog(c.String("log-file")); err != nil {
 					return err
 				}
 			}
@@ -167,12 +167,4 @@ func access(c *cli.Context, r *control.MountRequest) error {
 func isKey(s string) bool {
 	_, err := hypercore.ParseKey(s)
 	return err == nil
-}
-
-// workingFile gives a file by its absolute path, "" for the one that swallows.
-func workingFile(name string) (*os.File, error) {
-	if name == "" {
-		return os.OpenFile(os.DevNull, os.O_RDWR, 0)
-	}
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 }

@@ -72,10 +72,6 @@ func (m *mounting) once(ctx context.Context) (err error) {
 			err = closed
 		}
 	}()
-	if !s.held() && len(m.unheard) > 0 {
-		m.note("process %d has the store and goes on as it was started: %s is without effect", s.client.PID(), strings.Join(m.unheard, ", "))
-		m.unheard = nil
-	}
 	if m.request.Key == "" {
 		if _, _, err := m.makeOwn(ctx, s); err != nil {
 			return err
@@ -89,6 +85,10 @@ func (m *mounting) once(ctx context.Context) (err error) {
 				return err
 			}
 			told = m.above.watchOther(ctx, s.client)
+			if len(m.unheard) > 0 {
+				m.note("process %d has the store and goes on as it was started: %s is without effect", s.client.PID(), strings.Join(m.unheard, ", "))
+				m.unheard = nil
+			}
 			return m.mounted(at)
 		}
 		if err := m.mounted(at); err != nil {

@@ -69,7 +69,7 @@ func TestMountRequestArrives(t *testing.T) {
 	_, c := serve(t, t.TempDir(), &fake{mount: m.mount})
 	owner, none := uint32(1000), uint32(0)
 	want := MountRequest{
-		Path: "/m\n", Key: "k", ReadOnly: true, AllowNonEmpty: true, Framing: "close", AllowOther: true,
+		Path: "/m\n", Key: "k", ReadOnly: true, AllowNonEmpty: true, Framing: "close", Source: "s", AllowOther: true,
 		UID: &owner, GID: &none, Umask: &none, MaxMessage: 5, ReadTimeout: 7,
 	}
 	m.unmounted <- nil

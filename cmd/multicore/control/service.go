@@ -179,6 +179,7 @@ type MountRequest struct {
 	ReadOnly      bool   `json:"read_only,omitempty"`
 	AllowNonEmpty bool   `json:"allow_non_empty,omitempty"`
 	Framing       string `json:"framing,omitempty"` // "" is line
+	Source        string `json:"source,omitempty"`  // in the table of mounts; "" is multicore
 	AllowOther    bool   `json:"allow_other,omitempty"`
 	// UID and GID own what it shows, Umask takes permission bits; nil: as the
 	// user's who mounts, 022.

@@ -64,7 +64,7 @@ func (n *Node) mount(ctx context.Context, r control.MountRequest) (*mounted, err
 	opts := fs.Options{
 		ReadOnly: r.ReadOnly, Open: m.remote, Names: n.Names, Status: n.statusJSON, CoreInfo: n.coreJSON,
 		StoreDir: n.store.Dir(), AllowNonEmpty: r.AllowNonEmpty, Framing: framing,
-		AllowOther: r.AllowOther, UID: r.UID, GID: r.GID, Umask: r.Umask,
+		Source: r.Source, AllowOther: r.AllowOther, UID: r.UID, GID: r.GID, Umask: r.Umask,
 		MaxMessage: r.MaxMessage, ReadTimeout: r.ReadTimeout, Log: n.log,
 	}
 	if n.metrics != nil {
