@@ -126,7 +126,7 @@ func (t *tree) fuseOptions() *gofs.Options {
 			MaxWrite:             maxWrite,
 			MaxBackground:        4096, // reads that wait for a network must not use up the room of others
 			DisableXAttrs:        true,
-			DisableReadDirPlus:   true, // it looks up each name that is listed
+			DisableReadDirPlus:   true, // it looks up each name that is listed, and waits for one that cannot be had at once
 			ExtraCapabilities:    fuse.CAP_DIRECT_IO_ALLOW_MMAP | fuse.CAP_ATOMIC_O_TRUNC,
 			MaxStackDepth:        stackDepth(t.StoreDir),
 			Debug:                t.trace,
