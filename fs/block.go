@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"strconv"
 	"sync"
 	"syscall"
@@ -109,7 +110,10 @@ func (n *node) lookupBlock(ref coreRef, path string, i uint64, out *fuse.EntryOu
 	}
 	dir := n.EmbeddedInode()
 	files.mu.Lock()
-	files.dirs[dir] = struct{}{}
+	if _, ok := files.dirs[dir]; !ok {
+		maps.DeleteFunc(files.dirs, func(d *gofs.Inode, _ struct{}) bool { return d.Forgotten() })
+		files.dirs[dir] = struct{}{}
+	}
 	files.mu.Unlock()
 	var size uint64
 	if c != nil {

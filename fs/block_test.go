@@ -112,3 +112,42 @@ func TestBlockIsAFile(t *testing.T) {
 	}
 	m.want("core-3/blocks/0", "0123456789")
 }
+
+// TestForgottenDirectories has the kernel forget a directory in which blocks were
+// looked up, and look again: nothing of the first time is kept.
+func TestForgottenDirectories(t *testing.T) {
+	a := newMachine(t, true)
+	a.append("core-3", "block 0\n", "block 1\n")
+	m := mount(t, "", a.options())
+	core := a.core("core-3")
+	for range 5 {
+		m.want("core-3/blocks/1", "block 1\n")
+		// The names are dropped from the cache of the kernel, as when it is short of memory.
+		m.tree.kernel.server.Load().EntryNotify(1, "core-3")
+		m.eventually("the directory is forgotten", func() bool {
+			files := m.tree.files(coreRef{}, "core-3/blocks")
+			files.mu.Lock()
+			defer files.mu.Unlock()
+			for dir := range files.dirs {
+				if !dir.Forgotten() {
+					return false
+				}
+			}
+			return true
+		})
+	}
+	m.want("core-3/blocks/1", "block 1\n")
+	m.tree.mu.Lock()
+	s := m.tree.seen[core]
+	m.tree.mu.Unlock()
+	s.mu.Lock()
+	kept := len(s.dirs)
+	s.mu.Unlock()
+	if kept != 1 {
+		t.Errorf("%d directories kept, want 1", kept)
+	}
+	if err := core.Truncate(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	m.gone("core-3/blocks/1")
+}

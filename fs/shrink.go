@@ -1,6 +1,7 @@
 package fs
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -44,6 +45,8 @@ func (t *tree) remember(c *hypercore.Core, dir *gofs.Inode, files *blockFiles, i
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.dirs[dir] == nil {
+		// A directory that the kernel forgot has no names in it that it knows.
+		maps.DeleteFunc(s.dirs, func(d *gofs.Inode, _ *seenIn) bool { return d.Forgotten() })
 		s.dirs[dir] = &seenIn{files: files, bits: make(map[uint64]uint64)}
 	}
 	s.dirs[dir].bits[i/64] |= 1 << (i % 64)
