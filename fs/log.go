@@ -100,7 +100,7 @@ func (h *logHandle) Read(ctx context.Context, dest []byte, off int64) (fuse.Read
 func (t *tree) read(ctx context.Context, path string, c *hypercore.Core, dest []byte, off uint64) (fuse.ReadResult, syscall.Errno) {
 	ctx, cancel := t.wait(ctx)
 	defer cancel()
-	if spliced(len(dest)) {
+	if spliced(len(dest), off) {
 		if p, err := c.PagesAt(ctx, len(dest), off); err == nil {
 			return &pagesRead{p}, 0
 		}

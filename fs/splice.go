@@ -1,6 +1,10 @@
 package fs
 
 import (
+	"math/bits"
+	"os"
+	"unsafe"
+
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"golang.org/x/sys/unix"
 
@@ -14,7 +18,20 @@ const (
 	spliceMost  = maxWrite - 16<<10
 )
 
-func spliced(n int) bool { return n >= spliceLeast && n <= spliceMost }
+// spliced reports whether n bytes at an offset are spliced. They take a slot of the
+// pipe for each page that they touch, and the header of the reply one more. go-fuse
+// has the pipe made for as many bytes and a page: where n does not begin at one, and
+// the kernel rounds that to no more, a slot would be missing and the read cut short.
+func spliced(n int, off uint64) bool {
+	if n < spliceLeast || n > spliceMost {
+		return false
+	}
+	page := os.Getpagesize()
+	slots := 1 << bits.Len(uint((replyHeader+n+page-1)/page)) // the power of two that holds one more
+	return 1+(int(off%uint64(page))+n+page-1)/page <= slots
+}
+
+const replyHeader = int(unsafe.Sizeof(fuse.OutHeader{}))
 
 // pagesRead answers a read with pages of a file, which go-fuse moves to the kernel
 // through a pipe.

@@ -6,6 +6,9 @@ import (
 	"os"
 	"sync"
 	"testing"
+
+	"github.com/hanwen/go-fuse/v2/splice"
+	"golang.org/x/sys/unix"
 )
 
 // TestSpliced reads a remote log in pieces of every size, over and over, while its
@@ -65,4 +68,29 @@ func TestSpliced(t *testing.T) {
 	readers.Wait()
 	close(stop)
 	group.Wait()
+}
+
+// TestSplicedWhole: a read that is in the middle of a log is never cut, wherever
+// its pages begin and however large the pipe is.
+func TestSplicedWhole(t *testing.T) {
+	a := newMachine(t, true)
+	page := os.Getpagesize()
+	block := make([]byte, 1<<20+2*page)
+	rand.NewChaCha8([32]byte{'w'}).Read(block)
+	a.append("core-3", string(block))
+	m := mount(t, "", a.options())
+	m.tree.kernel.refuses.Store(true)
+	f := m.open("core-3/log")
+	got := make([]byte, 1<<20)
+	for size := 16 * page; size <= 1<<20; size *= 2 {
+		for _, less := range []int{0, 1, 16, page, page + 1, page + 16, page + 17, 2*page - 2, 2*page - 1, 2 * page} {
+			for _, off := range []int{0, 1, page / 2, page - 16, page - 1} {
+				splice.ClearSplicePool() // pipes that are large enough by chance
+				n, err := unix.Pread(int(f.Fd()), got[:size-less], int64(off))
+				if err != nil || n != size-less || !bytes.Equal(got[:n], block[off:off+n]) {
+					t.Errorf("%d bytes at %d: %d, %v, or others", size-less, off, n, err)
+				}
+			}
+		}
+	}
 }
