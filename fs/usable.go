@@ -1,8 +1,11 @@
 package fs
 
 import (
+	"context"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -50,26 +53,49 @@ func mayMount() bool {
 	return true
 }
 
-// Dead gives the mountpoints of multicore whose process died. It may wait for
-// one whose process does not answer.
-func Dead() ([]string, error) {
+// Dead gives the mountpoints of multicore whose process died, and mute those
+// whose process does not answer until ctx ends. A look at such a one ends with
+// its process, or this one.
+func Dead(ctx context.Context) (dead, mute []string, err error) {
 	table, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var dead []string
+	type answer struct {
+		path string
+		err  error
+	}
+	answers := make(chan answer)
+	asked := make(map[string]bool) // and have not answered
 	for line := range strings.Lines(string(table)) {
 		// 36 35 0:50 / /mnt rw - fuse.multicore multicore rw
 		f := strings.Fields(line)
 		i := len(f) - 3
-		if i < 5 || f[i-1] != "-" || f[i] != "fuse.multicore" {
+		if i < 5 || f[i-1] != "-" || f[i] != "fuse.multicore" || asked[unescape(f[4])] {
 			continue
 		}
 		path := unescape(f[4])
-		var st syscall.Stat_t
-		if errors.Is(syscall.Stat(path, &st), syscall.ENOTCONN) {
-			dead = append(dead, path)
+		asked[path] = true
+		go func() {
+			var st syscall.Stat_t
+			select {
+			case answers <- answer{path, syscall.Stat(path, &st)}:
+			case <-ctx.Done():
+			}
+		}()
+	}
+	for len(asked) > 0 {
+		select {
+		case a := <-answers:
+			delete(asked, a.path)
+			if errors.Is(a.err, syscall.ENOTCONN) {
+				dead = append(dead, a.path)
+			}
+		case <-ctx.Done():
+			mute = slices.Sorted(maps.Keys(asked))
+			clear(asked)
 		}
 	}
-	return dead, nil
+	slices.Sort(dead)
+	return dead, mute, nil
 }

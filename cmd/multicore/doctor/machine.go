@@ -26,15 +26,22 @@ func (x *examination) fuse(context.Context) Check {
 	return ok("mounts are made by %s", how)
 }
 
-// mounts looks for what processes that died left mounted.
-func (x *examination) mounts(context.Context) Check {
-	dead, err := multicorefs.Dead()
+// mounts looks for what processes that died left mounted, and for mounts that
+// have whoever looks at them wait.
+func (x *examination) mounts(ctx context.Context) Check {
+	ctx, cancel := context.WithTimeout(ctx, x.Deadline/2)
+	defer cancel()
+	dead, mute, err := multicorefs.Dead(ctx)
 	switch {
 	case err != nil:
 		return unknown("the table of mounts cannot be read: %v", err)
 	case len(dead) > 0:
 		return problem(control.FUSE, "multicore unmount "+dead[0]+", or mount there again",
 			"the process that mounted %s is gone", strings.Join(dead, ", "))
+	}
+	if len(mute) > 0 {
+		return problem(control.FUSE, "see what its process waits for, such as a disk that hangs, or whether it was stopped",
+			"%s does not answer", strings.Join(mute, ", "))
 	}
 	return ok("none is dead")
 }
