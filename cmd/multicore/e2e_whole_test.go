@@ -38,7 +38,7 @@ func TestE2EWholeLog(t *testing.T) {
 	}
 	last := size/(64<<10) + 1
 	expect(t, "number of blocks", strings.TrimSpace(p.must("cat", p.remote("core-3", "length"))), fmt.Sprint(last))
-	if out := p.must("bash", "-c", "cmp "+p.remote("core-3", "log")+" random && tail -c 12345 random | cmp - "+p.remote("core-3", "blocks", fmt.Sprint(last-1))); out != "" {
+	if out := finish("bash", "-c", "cmp "+p.remote("core-3", "log")+" random && tail -c 12345 random | cmp - "+p.remote("core-3", "blocks", fmt.Sprint(last-1))); out != "" {
 		t.Errorf("cmp says %s", out)
 	}
 }
