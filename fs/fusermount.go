@@ -56,10 +56,11 @@ func mountAsUser(path string, t table) (fd int, err error) {
 	if strings.Contains(text, "user_allow_other") {
 		return 0, fmt.Errorf("%w %s: %w", ErrMount, path, ErrAllowOther)
 	}
+	text = strings.TrimPrefix(text, program+": ")
 	if text == "" {
-		text = "fusermount3: " + err.Error()
+		text = err.Error()
 	}
-	return 0, fmt.Errorf("%w %s: %s", ErrMount, path, text)
+	return 0, fmt.Errorf("%w %s: fusermount3: %s", ErrMount, path, text)
 }
 
 // receive takes the descriptor that a program sent through a socket.

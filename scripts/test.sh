@@ -9,6 +9,8 @@ cd "$(dirname "$0")/.."
 missing=()
 command -v fusermount3 >/dev/null || missing+=(fuse3)
 command -v ip >/dev/null || missing+=(iproute2)
+command -v systemd-analyze >/dev/null || missing+=(systemd)
+command -v mkfs.ext4 >/dev/null || missing+=(e2fsprogs)
 for shell in zsh fish; do command -v $shell >/dev/null || missing+=($shell); done # completion
 command -v groff >/dev/null || missing+=(groff)
 # What the tests read mounts with.
