@@ -51,7 +51,7 @@ func (f *appendFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, u
 	if flags&syscall.O_ACCMODE != syscall.O_WRONLY {
 		return nil, 0, syscall.EACCES
 	}
-	h := &appendHandle{t: f.t, path: f.path, framer: f.t.newFramer(f.core), opener: openedBy(ctx)}
+	h := &appendHandle{t: f.t, path: f.path, framer: f.t.newFramer(f.core), opener: f.t.openers.opener(ctx)}
 	f.t.mu.Lock()
 	f.t.handles[h] = struct{}{}
 	f.t.mu.Unlock()

@@ -27,8 +27,9 @@ type tree struct {
 	cancel     context.CancelFunc
 	background sync.WaitGroup // of spawn
 
-	kernel kernel
-	uncut  int // uncutWrite when it was mounted
+	kernel  kernel
+	openers openers
+	uncut   int // uncutWrite when it was mounted
 
 	blocks blockTable
 
