@@ -9,4 +9,9 @@
 // A multicore of another store is open while somebody needs it: a read, a
 // follow, or a mount in which its directory was looked up. All of them share
 // one multicore.Remote; the last one to release it closes it.
+//
+// A process that runs no short command is watched: now and then a watchdog looks
+// whether the store still answers, from outside of what may hang, and tells the
+// log, Status and whoever supervises the process (Watch). A Status waits for a
+// store that hangs for a few seconds, and then goes without.
 package node
