@@ -197,11 +197,11 @@ func childFaults(path string) error {
 		return err
 	}
 	runtime.GOMAXPROCS(faults + 2) // who waits for a page keeps one
+	fmt.Println("ready")           // before the runtime may have to wait for one that does
 	for i := range faults {
 		at := (i + 1) * (len(b) / (faults + 2))
 		go func() { fmt.Println("got", b[at]) }()
 	}
-	fmt.Println("ready")
 	select {}
 }
 
