@@ -50,7 +50,7 @@ func (f *followFile) Open(ctx context.Context, flags uint32) (gofs.FileHandle, u
 	if err != nil {
 		return nil, 0, f.t.fail(f.path, err)
 	}
-	h := &followHandle{t: f.t, path: f.path, core: c, log: c.Snapshot(), nonblock: flags&syscall.O_NONBLOCK != 0, cut: uncutWrite()}
+	h := &followHandle{t: f.t, path: f.path, core: c, log: c.Snapshot(), nonblock: flags&syscall.O_NONBLOCK != 0}
 	h.growth, h.unwatch = f.t.watch(c, nil)
 	return h, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, 0
 }
@@ -65,7 +65,6 @@ type followHandle struct {
 	growth   *growth
 	unwatch  func()
 	nonblock bool // it was opened to fail with EAGAIN rather than to wait
-	cut      int  // the kernel may have cut a read of so many bytes into requests
 
 	mu  sync.Mutex
 	log *hypercore.Snapshot // the log as it was last seen
@@ -113,8 +112,8 @@ func (h *followHandle) some(ctx context.Context, dest []byte, off uint64, log *h
 	if rest := log.ByteLength() - off; uint64(len(dest)) >= rest {
 		// Were a request filled that ends right at the end, and more of the same
 		// read(2) left, then the kernel would make another request, which waits,
-		// before the program sees what was read.
-		if uint64(len(dest)) == rest && len(dest) >= h.cut && rest > 1 {
+		// before the program sees what was read. It cuts reads as it does writes.
+		if uint64(len(dest)) == rest && len(dest) >= h.t.uncut && rest > 1 {
 			rest--
 		}
 		dest = dest[:rest]

@@ -200,11 +200,13 @@ func (t *tree) stop() error {
 	lent := slices.Collect(maps.Keys(t.lent)) // there will be no more
 	t.mu.Unlock()
 	var errs []error
-	for _, b := range lent {
-		errs = append(errs, b.Return()) // the files are open until served
-	}
 	for _, h := range handles {
 		errs = append(errs, h.end(context.Background()))
+	}
+	// Only now: of a message that is refused nothing is seen in them. The files are
+	// open until served.
+	for _, b := range lent {
+		errs = append(errs, b.Return())
 	}
 	if t.own != nil {
 		errs = append(errs, t.own.Flush(context.Background()))
