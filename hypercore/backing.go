@@ -20,6 +20,7 @@ import (
 //   - what Clear gives up stays in it; the room is freed afterwards;
 //   - a head that is adopted, behind which there are holes, gets a file of its
 //     own, and this one ends where the two logs part: it is not Whole any more.
+//     That is so after the loan too, as long as somebody has it open.
 //
 // Truncate cuts it as it cuts the log. Safe for concurrent use.
 type Backing struct {
@@ -119,11 +120,18 @@ func (c *Core) reserve(end uint64) error {
 	return err
 }
 
-// detach leaves the file that is lent to those who have it, with the bytes up to
-// size, and goes on in a copy. c.write is held.
+// detach leaves the file to those who have it, with the bytes up to size, and goes
+// on in a copy; nothing where nobody has it: they are those to whom it is lent, and
+// readers of a mount that is gone, of whom the kernel alone knows. c.write is held,
+// or the core is being opened.
 func (c *Core) detach(size uint64) error {
-	if c.lent == 0 {
+	if c.pair == nil { // never lent
 		return nil
+	}
+	if c.lent == 0 {
+		if used, err := c.files.InUse(); err != nil || !used {
+			return err
+		}
 	}
 	if err := c.files.Detach(int64(size)); err != nil {
 		return err

@@ -271,54 +271,95 @@ func TestBackingReturned(t *testing.T) {
 // adopted, nor those of a core that goes on in a copy.
 func TestBackingAdopted(t *testing.T) {
 	for tail := range uint64(3) {
-		l := lend(t, 4)
-		source := own(t, newFlusher(t), 1)
-		fill(t, source, 9)
-		mustFlush(t, source)
-		l.c.mu.Lock()
-		l.c.settling = true // or what is appended is signed at once
-		l.c.mu.Unlock()
-		for i := range tail {
-			if _, err := l.c.Append(t.Context(), late(i)); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := upgrade(source, l.c); err != nil {
+		testBackingAdopted(t, tail, true)
+		testBackingAdopted(t, tail, false)
+	}
+}
+
+// testBackingAdopted appends so many blocks that move. lent: the loan goes on;
+// else somebody has the file open still.
+func testBackingAdopted(t *testing.T, tail uint64, lent bool) {
+	t.Helper()
+	l := lend(t, 4)
+	if !lent {
+		if err := l.b.Return(); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := l.file(), logOf(4, blockOf); got != want {
-			t.Fatalf("%q, want %q", got, want)
-		}
-		if l.b.Whole() {
-			t.Error("the file is the log still")
-		}
-		checkAdopted(t, l.c, 4, 9, tail)
-		for i := uint64(8); i >= 4; i-- {
-			if err := fetchBlock(source, l.c, i); err != nil {
-				t.Fatal(err)
-			}
-		}
-		checkLog(t, l.c, 9+tail, moved(9))
-		if got, want := l.file(), logOf(4, blockOf); got != want {
-			t.Fatalf("%q, want %q", got, want)
-		}
-		if err := l.c.Settled(); err != nil {
+	}
+	source := own(t, newFlusher(t), 1)
+	fill(t, source, 9)
+	mustFlush(t, source)
+	l.c.mu.Lock()
+	l.c.settling = true // or what is appended is signed at once
+	l.c.mu.Unlock()
+	for i := range tail {
+		if _, err := l.c.Append(t.Context(), late(i)); err != nil {
 			t.Fatal(err)
 		}
-		again, err := l.c.Backing()
-		if err != nil {
+	}
+	if err := upgrade(source, l.c); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := l.file(), logOf(4, blockOf); got != want {
+		t.Fatalf("%q, want %q", got, want)
+	}
+	if l.b.Whole() {
+		t.Error("the file is the log still")
+	}
+	checkAdopted(t, l.c, 4, 9, tail)
+	for i := uint64(8); i >= 4; i-- {
+		if err := fetchBlock(source, l.c, i); err != nil {
 			t.Fatal(err)
 		}
-		old := l.b
-		l.b = again
-		if got, want := l.file(), logOf(9+tail, moved(9)); got != want {
-			t.Fatalf("%q, want %q", got, want)
-		}
-		old.Return()
-		old.File().Close()
-		if !again.Whole() {
-			t.Error("the end of an earlier loan ends the next one")
-		}
+	}
+	checkLog(t, l.c, 9+tail, moved(9))
+	if got, want := l.file(), logOf(4, blockOf); got != want {
+		t.Fatalf("%q, want %q", got, want)
+	}
+	if err := l.c.Settled(); err != nil {
+		t.Fatal(err)
+	}
+	again, err := l.c.Backing()
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := l.b
+	l.b = again
+	if got, want := l.file(), logOf(9+tail, moved(9)); got != want {
+		t.Fatalf("%q, want %q", got, want)
+	}
+	old.Return()
+	old.File().Close()
+	if !again.Whole() {
+		t.Error("the end of an earlier loan ends the next one")
+	}
+}
+
+// TestBackingAdoptedLater: where a copy cannot be made the core fails, and adopts
+// when it is opened anew, with the file still in use.
+func TestBackingAdoptedLater(t *testing.T) {
+	l := lend(t, 4)
+	source := own(t, newFlusher(t), 1)
+	fill(t, source, 9)
+	mustFlush(t, source)
+	l.c.mu.Lock()
+	l.c.settling = true // or what is appended is signed at once
+	l.c.mu.Unlock()
+	if _, err := l.c.Append(t.Context(), late(0), late(1)); err != nil {
+		t.Fatal(err)
+	}
+	l.fails(syscall.ENOSPC, func(op storagetest.Op, name string) bool {
+		return op == storagetest.Write && strings.HasSuffix(name, "blocks.new")
+	})
+	if err := upgrade(source, l.c); !errors.Is(err, syscall.ENOSPC) || !errors.Is(err, ErrFailed) {
+		t.Fatal(err)
+	}
+	l.faults.Hook(nil)
+	l.c.Close()
+	l.c = own(t, l.f, 1, func(o *Options) { o.Settle = true })
+	checkAdopted(t, l.c, 4, 9, 2)
+	if got, want := l.file(), logOf(4, blockOf); got != want {
+		t.Fatalf("%q, want %q", got, want)
 	}
 }
 

@@ -120,9 +120,6 @@ func (c *Core) adopt(change *merkle.Change, keep *prefix) error {
 	c.mu.Unlock()
 	err := c.flusher.store.Update(func(tx storage.Tx) error { return putRecords(tx, c.id, info, &old, nil) })
 	if err == nil {
-		err = c.detach(stays.size)
-	}
-	if err == nil {
 		err = c.finishMove(&old)
 	}
 	if err != nil {
@@ -240,6 +237,9 @@ func (c *Core) finishMove(r *headRecord) error {
 	keep := m.keep
 	if keep == nil {
 		keep = &prefix{length: r.tree.length, size: r.tree.size}
+	}
+	if err := c.detach(keep.size); err != nil {
+		return err
 	}
 	if err := c.cutFiles(keep.length, keep.size); err != nil {
 		return err

@@ -62,6 +62,17 @@ func (c *core) PunchAlone(off, n int64) error {
 	return err
 }
 
+func (c *core) InUse() (bool, error) {
+	err := c.backing(false, func(b Backing) error { return b.Alone(func() error { return nil }) })
+	switch {
+	case errors.Is(err, ErrInUse):
+		return true, nil
+	case errors.Is(err, errors.ErrUnsupported) || errors.Is(err, os.ErrNotExist):
+		return false, nil
+	}
+	return false, err
+}
+
 // renamer is an FS in which a file can take the place of another.
 type renamer interface {
 	Rename(from, to string) error

@@ -89,6 +89,9 @@ type Files interface {
 	// open or mapped, in no process, else ErrInUse. Where the file system cannot
 	// tell it punches.
 	PunchAlone(off, n int64) error
+	// InUse reports whether somebody outside this store has the file of blocks
+	// open or mapped, in any process; false where the file system cannot tell.
+	InUse() (bool, error)
 	// Backing opens the file of blocks anew, for reading past this Store, made
 	// if need be; the caller closes it. errors.ErrUnsupported where there is no
 	// such file, or no room can be reserved in it.
