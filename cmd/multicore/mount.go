@@ -125,6 +125,9 @@ func mountArguments(c *cli.Context) (path, key string, err error) {
 			return "", "", usage("where to? usage: multicore mount MNT KEY")
 		}
 	}
+	if path == "" { // an empty variable is not meant to be the working directory
+		return "", "", usage("where to? usage: multicore mount MNT [KEY]")
+	}
 	if key != "" {
 		k, err := parseKey(key)
 		if err != nil {
