@@ -122,6 +122,7 @@ func (c *core) replace(r renamer, n int64) error {
 }
 
 // copyTo writes the first n bytes of old, or what there is, to a file, and syncs.
+// Where that fails the file takes no room.
 func (c *core) copyTo(name string, old File, n int64) error {
 	f, err := c.files.fs.Open(name, true)
 	if err != nil {
@@ -131,21 +132,31 @@ func (c *core) copyTo(name string, old File, n int64) error {
 	if err := f.Truncate(0); err != nil { // of an attempt that a crash cut short
 		return err
 	}
+	if err = copyBytes(f, old, n); err == nil {
+		err = f.Datasync()
+	}
+	if err != nil {
+		f.Truncate(0)
+	}
+	return err
+}
+
+func copyBytes(to, from File, n int64) error {
 	buf := make([]byte, min(n, copyPiece))
 	for off := int64(0); off < n; {
-		got, err := old.ReadAt(buf[:min(n-off, int64(len(buf)))], off)
+		got, err := from.ReadAt(buf[:min(n-off, int64(len(buf)))], off)
 		if err != nil && err != io.EOF {
 			return err
 		}
 		if got == 0 {
 			break
 		}
-		if _, err := f.WriteAt(buf[:got], off); err != nil {
+		if _, err := to.WriteAt(buf[:got], off); err != nil {
 			return err
 		}
 		off += int64(got)
 	}
-	return f.Datasync()
+	return nil
 }
 
 // detach closes the file, whose name is that of another one now, which is on the

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 
 	"multicore/hypercore/storage"
@@ -49,5 +52,33 @@ func TestDetach(t *testing.T) {
 	got := make([]byte, 20)
 	if n, err := files.ReadBlocks(got, 0); err != io.EOF || string(got[:n]) != "kept anew" {
 		t.Errorf("the new file has %q, %v", got[:n], err)
+	}
+}
+
+// TestDetachFull: a copy that cannot be made takes no room, and the file stays as
+// it is.
+func TestDetachFull(t *testing.T) {
+	dir := t.TempDir()
+	faults := &storagetest.Faults{FS: storage.DirFS(dir)}
+	st := open(t, dir, storage.Options{Create: true, FS: faults})
+	files := st.Files(storagetest.ID(1))
+	check(t, files.WriteBlocks([]byte("kept and kept"), 0))
+	var copied string
+	faults.Hook(func(op storagetest.Op, name string) error {
+		if op == storagetest.Sync && strings.HasSuffix(name, "blocks.new") {
+			copied = filepath.Join(dir, name)
+			return syscall.ENOSPC
+		}
+		return nil
+	})
+	if err := files.Detach(4); !errors.Is(err, syscall.ENOSPC) {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(copied); err != nil || info.Size() != 0 {
+		t.Errorf("left is %v, %v", info, err)
+	}
+	got := make([]byte, 20)
+	if n, err := files.ReadBlocks(got, 0); err != io.EOF || string(got[:n]) != "kept and kept" {
+		t.Errorf("the file has %q, %v", got[:n], err)
 	}
 }
