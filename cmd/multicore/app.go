@@ -32,7 +32,11 @@ type program struct {
 // run is the whole command; it gives the exit code.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	// The first signal ends the command in good order, a second one at once.
-	ctx, restore := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	signals := []os.Signal{syscall.SIGINT, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, restore := signal.NotifyContext(context.Background(), signals...)
 	defer restore()
 	context.AfterFunc(ctx, restore)
 	// A closed pipe is then an error of the write, so that the store is closed

@@ -237,7 +237,7 @@ func spawn(ts *testscript.TestScript, neg bool, args []string) {
 	})
 }
 
-// signal NAME INT|TERM|KILL|STOP|CONT
+// signal NAME INT|TERM|HUP|KILL|STOP|CONT
 func signalSpawned(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 || byName(ts)[args[0]] == nil {
 		ts.Fatalf("usage: signal NAME SIGNAL")
