@@ -1,10 +1,15 @@
 package fs
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -105,6 +110,65 @@ func TestKernelRemembersBlocks(t *testing.T) {
 	}
 }
 
+// mapLog has a program map four pages of a log, and gives what shows as many of
+// their first bytes as one likes. Here the runtime might wait for a thread that
+// waits for a page, and with it who is to give that page.
+func mapLog(t *testing.T, path string) (first func(n int) string) {
+	t.Helper()
+	c := exec.Command(os.Args[0], path)
+	c.Env = append(os.Environ(), childEnv+"=mapped")
+	in, err := c.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	c.Stderr = &said
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { in.Close(); c.Process.Kill(); c.Wait() })
+	r := bufio.NewReader(out)
+	return func(n int) string {
+		t.Helper()
+		fmt.Fprintln(in, n)
+		line, err := r.ReadString('\n')
+		if err != nil {
+			c.Wait()
+			t.Fatalf("who maps the log says %q, %v\n%.1000s", line, err, &said)
+		}
+		shown, err := strconv.Unquote(strings.TrimSpace(line))
+		if err != nil {
+			t.Fatalf("who maps the log says %q: %v", line, err)
+		}
+		return shown
+	}
+}
+
+// childMapped maps a log, and for each number that it reads prints so many bytes.
+func childMapped(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	mapped, err := unix.Mmap(int(f.Fd()), 0, 4*os.Getpagesize(), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return err
+	}
+	for {
+		var n int
+		if _, err := fmt.Scanln(&n); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return err
+		}
+		fmt.Printf("%q\n", mapped[:n])
+	}
+}
+
 // TestHeldOpen has files and directories open while their core grows and shrinks,
 // here and at another machine: each shows at once what there is.
 func TestHeldOpen(t *testing.T) {
@@ -145,11 +209,7 @@ func testHeldOpen(t *testing.T, a *machine, m *mnt, dir string, arrived func()) 
 	}
 	defer log.Close()
 	page := os.Getpagesize()
-	mapped, err := unix.Mmap(int(log.Fd()), 0, 4*page, unix.PROT_READ, unix.MAP_SHARED)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer unix.Munmap(mapped)
+	mapped := mapLog(t, log.Name())
 	blocks, err := os.Open(m.path(dir + "/blocks"))
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +249,7 @@ func testHeldOpen(t *testing.T, a *machine, m *mnt, dir string, arrived func()) 
 		if core, err := os.Stat(m.path(dir + "/blocks")); err != nil || !core.ModTime().Equal(a.core("core-3").Info().Grown) && dir == "core-3" {
 			t.Errorf("blocks: %v, %v", core.ModTime(), err)
 		}
-		m.eventually("the mapping shows it", func() bool { return string(mapped[:size]) == want })
+		m.eventually("the mapping shows it", func() bool { return mapped(int(size)) == want })
 	}
 	want := "block 0\nblock 1\n"
 	shows(want)
@@ -200,7 +260,7 @@ func testHeldOpen(t *testing.T, a *machine, m *mnt, dir string, arrived func()) 
 		arrived()
 		if pages := before/page + 1; len(want) <= pages*page {
 			// The page that was the last is right also where nobody asks for the size.
-			m.eventually("the mapping shows it", func() bool { return string(mapped[:len(want)]) == want })
+			m.eventually("the mapping shows it", func() bool { return mapped(len(want)) == want })
 		}
 		shows(want)
 	}
@@ -208,7 +268,7 @@ func testHeldOpen(t *testing.T, a *machine, m *mnt, dir string, arrived func()) 
 		t.Fatal(err)
 	}
 	arrived()
-	m.eventually("the mapping shows no more", func() bool { return string(mapped[:9]) == "block 0\n\x00" })
+	m.eventually("the mapping shows no more", func() bool { return mapped(9) == "block 0\n\x00" })
 	shows("block 0\n")
 	a.append("core-3", "another\n", "log of now\n")
 	arrived()

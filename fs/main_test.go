@@ -203,6 +203,8 @@ func asChild(what string, args []string) int {
 		err = childMount(args[0], args[1])
 	case "faults":
 		err = childFaults(args[0])
+	case "mapped":
+		err = childMapped(args[0])
 	case "alarmed":
 		err = childAlarmed(args[0], args[1])
 	case "stress":
