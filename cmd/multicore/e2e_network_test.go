@@ -121,6 +121,10 @@ func TestE2ENetworkComesAndGoes(t *testing.T) {
 		}
 		at.must(way.cut...)
 		a.goesOn()
+		gone := func() bool { return len(a.status("reader").Peers) == 0 }
+		if !way.there { // the kernel says so
+			eventually(t, needsNoNetwork, way.name+": that is noticed", gone)
+		}
 		// Of a block of unknown size stat fails, at once where it is known that nobody
 		// is there, and soon where that is still to be found out.
 		_, errs, code := a.within(needsNoNetwork, "stat", a.remote("blocks", fmt.Sprint(next+3)))
@@ -131,7 +135,7 @@ func TestE2ENetworkComesAndGoes(t *testing.T) {
 		if code == 0 || out != "" || !strings.Contains(errs, "timed out") && !strings.Contains(errs, "No route to host") {
 			t.Errorf("%s: cat of a remote block: exit code %d, %q, %s", way.name, code, out, errs)
 		}
-		eventually(t, patience, way.name+": the peer is known to be gone", func() bool { return len(a.status("reader").Peers) == 0 })
+		eventually(t, patience, way.name+": the peer is known to be gone", gone)
 		if _, errs, code := a.within(needsNoNetwork, "stat", a.remote("blocks", fmt.Sprint(next+4))); code == 0 || !strings.Contains(errs, "No route to host") {
 			t.Errorf("%s: stat once the peer is known to be gone: exit code %d, %s", way.name, code, errs)
 		}
