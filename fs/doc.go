@@ -68,9 +68,9 @@
 // # What the kernel may remember
 //
 // Names of what exists, and size and bytes of blocks, which never change. Nothing
-// of <name>, last, log, follow, length and the like: log is read with direct I/O, so that a read sees
-// the present end and can be interrupted, and its size is asked anew each time,
-// as tail -f needs. A memory mapping of log is in the page cache all the same: when
+// of <name>, last, log, follow, length and the like: log is read with direct I/O,
+// so that a read sees the present end and can be interrupted, and its size is asked
+// anew each time, as tail -f needs. A memory mapping of log is in the page cache all the same: when
 // the log grows or shrinks the kernel is told to drop the pages that are not right
 // any more. A mapping that reaches beyond the end shows what is new once the size
 // was asked, by fstat or the like.
